@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <strictsend/file.hpp>
+#include <strictsend/result.hpp>
+
+namespace strictsend {
+
+/// How a segment's payload reaches the NIC queue.
+enum class TxForm : std::uint8_t {
+  automatic,  ///< the engine chooses by what the port is, and says so in Engine::description
+  fragments,  ///< header + pieces of the cached pages themselves; the engine copies nothing
+  linear,     ///< the payload is copied behind the header and counted in SpliceResult::bytes_copied
+};
+
+/// Whether snapshots are protected.
+enum class Protection : std::uint8_t {
+  on,
+  off_unsafe,  ///< no protection at all: for measuring what it costs and for showing what it
+               ///< prevents
+};
+
+using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0, 1}
+
+struct EngineConfig {
+  std::string nic;  ///< "af_xdp:IFACE" or "discard:" (takes every packet, sends none)
+  std::optional<Ipv4Address> address;  ///< default: the interface's first IPv4 address
+  TxForm tx_form = TxForm::automatic;
+  Protection protection = Protection::on;
+
+  std::uint64_t cache_bytes = std::uint64_t{1} << 30;  ///< for files, spare frames included
+  std::uint32_t spare_frames =
+      0;  ///< kept for preserving pages; 0: 1/16 of the cache, at least 256
+  std::uint32_t writer_wait_limit_ms =
+      100;  ///< longest wait of a writer for a spare frame; then a send is failed
+  bool audit =
+      false;  ///< checksum pages at freeze, verify at release: finds uncovered writers; slow
+
+  std::uint32_t max_connections = 4096;
+  std::uint32_t max_splices = 8192;  ///< submitted and not yet collected by poll
+  std::uint32_t receive_buffer_bytes =
+      16384;  ///< per connection; a power of two; when full, its window closes
+  std::uint32_t idle_timeout_ms =
+      60'000;  ///< an established connection on which nothing moves is reset; 0: never
+  std::uint32_t time_wait_ms = 1'000;
+  std::uint32_t spin_us = 20;  ///< how long an engine thread polls without work before it sleeps
+
+  std::string pcap_path;  ///< record every packet there; empty: no recording
+};
+
+/// A connection, by slot and generation: a stale id is recognised and answered with ENOTCONN.
+struct ConnectionId {
+  std::uint32_t slot = 0;
+  std::uint32_t generation = 0;
+  bool operator==(const ConnectionId&) const = default;
+};
+
+/// What to send: header bytes, then the snapshot, then trailer bytes. Any of the three may be
+/// empty.
+struct Splice {
+  ConnectionId connection;
+  Snapshot snapshot;  ///< moved in; given up when the splice is released
+  std::span<const std::byte>
+      header;  ///< copied by submit; at most max_inline_bytes together with the trailer
+  std::span<const std::byte> trailer;
+  bool notify_sent = false;     ///< ask for Event::sent too; Event::released always comes
+  std::uint64_t user_data = 0;  ///< handed back in its events
+
+  static constexpr std::size_t max_inline_bytes = 65536;
+};
+
+struct SpliceResult {
+  int error = 0;  ///< 0, or ECANCELED, ECONNRESET, ETIMEDOUT, ENOBUFS (chosen as victim), ENETDOWN
+  std::uint64_t bytes_sent = 0;    ///< handed to the NIC for the first time
+  std::uint64_t bytes_acked = 0;   ///< acknowledged by the receiver
+  std::uint64_t bytes_copied = 0;  ///< payload bytes that the engine copied in order to send them
+  std::uint64_t pages_preserved =
+      0;  ///< pages of the range whose old bytes a writer made the guard keep
+};
+
+struct Event {
+  enum class Kind : std::uint8_t {
+    accepted,     ///< a new connection; `peer` is set
+    readable,     ///< bytes wait in `receive`
+    peer_closed,  ///< the peer has sent FIN: `receive` ends after what is buffered
+    closed,       ///< the connection is gone; `result.error` says why; its id is stale once this is
+                  ///< polled
+    sent,         ///< the splice's last byte was handed to the NIC
+    released,     ///< the splice's bytes are acknowledged (or given up) and no descriptor refers to
+               ///< them: the last event of a splice, exactly one for each successful submit
+  };
+  Kind kind = Kind::accepted;
+  ConnectionId connection;
+  std::uint64_t user_data = 0;
+  SpliceResult result;
+  Ipv4Address peer_address{};
+  std::uint16_t peer_port = 0;
+};
+
+/// Counters since the engine was opened. Each is monotonic unless it is called a gauge; read
+/// without locks, so that two of them may be of slightly different instants.
+struct EngineStats {
+  std::uint64_t connections_accepted = 0;
+  std::uint64_t connections_refused = 0;  ///< over max_connections
+  std::uint64_t connections_open = 0;     ///< gauge
+  std::uint64_t segments_sent = 0;
+  std::uint64_t segments_retransmitted = 0;
+  std::uint64_t segments_received = 0;
+  std::uint64_t segments_invalid = 0;    ///< bad checksum, malformed, not ours
+  std::uint64_t payload_bytes_sent = 0;  ///< of snapshots, retransmissions included
+  std::uint64_t payload_bytes_copied =
+      0;  ///< by the engine in order to send (linear form); preserving not counted
+  std::uint64_t splices_submitted = 0;
+  std::uint64_t splices_released = 0;
+  std::uint64_t pages_preserved = 0;   ///< old bytes copied away, writer went on in place
+  std::uint64_t pages_redirected = 0;  ///< frame under a descriptor: writer moved to a copy
+  std::uint64_t pages_came_home = 0;
+  std::uint64_t write_faults = 0;
+  std::uint64_t writer_waits = 0;  ///< faults that waited for a spare frame
+  std::uint64_t writer_stall_ns_max =
+      0;  ///< gauge: the longest time from reading a fault to answering it
+  std::uint64_t sends_failed_for_writers = 0;  ///< victims
+  std::uint64_t frames_total = 0;              ///< gauges, in frames of 4 KiB:
+  std::uint64_t frames_free = 0;
+  std::uint64_t frames_cached = 0;   ///< holding current pages of files
+  std::uint64_t frames_history = 0;  ///< holding old pages for snapshots
+  std::uint64_t frames_port = 0;     ///< headers and receive buffers
+  std::uint64_t frames_pinned = 0;   ///< under descriptors (counted when asked: not for hot paths)
+  std::uint64_t snapshots_live = 0;
+  std::uint64_t audit_failures = 0;  ///< pages that changed under a snapshot
+};
+
+/// A send engine on one NIC port: a page cache, a write guard, and an engine thread per NIC queue.
+///
+/// The guarantee (strict splice). `freeze` has one linearisation point inside the call. Every byte
+/// that is sent of that snapshot, first transmission or tenth retransmission, is the file at that
+/// point: a write that returned before `freeze` was called is in it, a write that began after
+/// `freeze` returned is not, one that ran meanwhile may be, and if a write is in it, so is every
+/// write that happened before that one. The bytes are neither copied nor locked for that; see File
+/// for the ways of writing that it covers.
+///
+/// Threads. Any thread may open files, freeze, submit, cancel, receive and close, but for one
+/// connection only one at a time; `poll` is one thread's at a time. No callback ever runs on an
+/// engine thread. The calls above never wait for the network; those on files may wait for the disk.
+class STRICTSEND_API Engine {
+ public:
+  /// Sets everything up: the arena, the guard, the port. Fails with what is missing and how to get
+  /// it.
+  static Result<std::unique_ptr<Engine>> open(const EngineConfig& config);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();  ///< stops; splices not yet released are reset
+
+  /// For people: port, packet form and why, memory in total.
+  [[nodiscard]] std::string description() const;
+  [[nodiscard]] Ipv4Address address() const;
+  [[nodiscard]] std::uint64_t memory_bytes()
+      const;  ///< all that the engine takes, fixed from here on
+
+  Result<void> listen(std::uint16_t port);
+
+  /// Readable while events wait (eventfd semantics; cleared by `poll`).
+  [[nodiscard]] int event_fd() const;
+  /// Takes events, in order for each connection; returns how many.
+  std::size_t poll(std::span<Event> events);
+
+  /// Copies received bytes out and reopens the window: the bytes copied; 0 when none wait.
+  Result<std::size_t> receive(ConnectionId connection, std::span<std::byte> into);
+  /// Sends FIN after everything submitted; `abort` resets at once.
+  Result<void> close(ConnectionId connection);
+  Result<void> abort(ConnectionId connection);
+
+  /// Loads the whole file (waits for the disk). `flags` are those of File: O_RDONLY or O_RDWR for
+  /// sync. The second form takes a descriptor, which the caller keeps.
+  Result<File> open_file(const std::string& path, int flags);
+  Result<File> open_file(int fd);
+
+  /// Freezes [offset, offset + length) of the file as it is now; `length` is cut at the end of the
+  /// file. If the backing file was changed by another process, loads the new version first.
+  Result<Snapshot> freeze(File& file, std::uint64_t offset, std::uint64_t length_bytes);
+
+  /// Queues it on its connection; `frozen` is true when it returns. EAGAIN: too many splices, poll
+  /// first. ENOTCONN: the connection is gone; the snapshot is given up.
+  Result<std::uint64_t> submit(Splice splice);
+  /// Takes back a splice. One of which nothing was sent yet leaves the stream as if it had not been
+  /// submitted; otherwise the connection is reset. Either way its `released` comes, with ECANCELED.
+  Result<void> cancel(std::uint64_t splice_id);
+
+  [[nodiscard]] EngineStats stats() const;
+
+  /// Stops taking connections, waits up to `drain_ms` for the splices to be released, resets the
+  /// others, stops the device, releases every frame and detaches from the interface. Events can
+  /// still be polled. Idempotent. Returns the closing balance; an imbalance is a bug and is
+  /// asserted.
+  EngineStats stop(std::uint32_t drain_ms);
+
+ private:
+  class Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace strictsend

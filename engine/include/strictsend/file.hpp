@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include <strictsend/result.hpp>
+
+namespace strictsend {
+
+namespace pagecache {
+class CachedFile;
+class SnapshotState;
+}  // namespace pagecache
+
+/// What a file was at one instant. Taken with a snapshot, it describes exactly the bytes of that
+/// snapshot.
+struct FileAttributes {
+  std::uint64_t size_bytes = 0;
+  /// Nanoseconds since 1970. The backing file's mtime; once written through the engine, the instant
+  /// of the freeze that first saw the write.
+  std::int64_t mtime_ns = 0;
+  /// A strong validator (RFC 9110 §8.8.1), without quotes: equal tags of one path mean equal bytes,
+  /// across restarts too. It may change though the bytes did not.
+  std::string entity_tag;
+};
+
+/// The bytes of a file range at one instant: they never change, whoever writes to the file, until
+/// the handle and every splice that was given it are gone.
+///
+/// Taking one copies nothing and stops nobody: pages are write-protected, and a page that is
+/// written meanwhile is copied on that write (at most 4 KiB a page, once for all snapshots).
+/// Move-only; dropping it gives it up. It must not outlive its Engine. Not synchronised: one thread
+/// at a time.
+class STRICTSEND_API Snapshot {
+ public:
+  Snapshot() noexcept;
+  Snapshot(Snapshot&&) noexcept;
+  Snapshot& operator=(Snapshot&&) noexcept;
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+  ~Snapshot();
+
+  [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+  [[nodiscard]] std::uint64_t offset() const noexcept;        ///< of the range in the file
+  [[nodiscard]] std::uint64_t length_bytes() const noexcept;  ///< of the range; 0 for an empty file
+  [[nodiscard]] const FileAttributes& attributes() const noexcept;
+
+ private:
+  friend class Engine;
+  friend class SnapshotAccess;
+  pagecache::SnapshotState* state_ = nullptr;  // pooled by the page cache
+};
+
+/// A file kept in the engine's page cache. Handles to one file share its pages. Copyable and cheap
+/// to copy; every method may be called by any thread but the engine's own, and may wait for the
+/// disk.
+///
+/// What is covered: writes through this class and through the mapping that `map` returns, by the
+/// CPU or by read(2) and O_DIRECT reads into it *that begin after the freeze*. What is not: DMA
+/// into the mapping that was pinned before a freeze (O_DIRECT or io_uring reads in flight, fixed
+/// buffers, RDMA), process_vm_writev into the mapping, a forked child's view of it (the mapping is
+/// not inherited), the address range after the application itself remapped it, and protection
+/// lifted with a userfaultfd of the application's own. Never do pinned I/O into a mapping;
+/// EngineConfig::audit finds those who do.
+class STRICTSEND_API File {
+ public:
+  File() noexcept;
+  File(const File&) noexcept;
+  File(File&&) noexcept;
+  File& operator=(const File&) noexcept;
+  File& operator=(File&&) noexcept;
+  ~File();
+
+  [[nodiscard]] bool valid() const noexcept { return impl_ != nullptr; }
+  [[nodiscard]] std::uint64_t size_bytes() const;
+
+  /// Copies out; returns the bytes read, fewer only at the end of the file.
+  Result<std::size_t> read(std::span<std::byte> into, std::uint64_t offset) const;
+  /// Writes at `offset`, growing the file if need be. Submitted splices keep the old bytes. Each 4
+  /// KiB page is written at one instant; a longer write is not one instant. Never waits for the
+  /// network (see EngineConfig::writer_wait_limit_ms).
+  Result<std::size_t> write(std::span<const std::byte> from, std::uint64_t offset);
+  /// Writes at the end of the file; returns the offset at which the bytes now stand.
+  Result<std::uint64_t> append(std::span<const std::byte> from);
+  Result<void> truncate(std::uint64_t size_bytes);
+
+  /// The file's one writable mapping, over its whole present size; every call returns a span of the
+  /// same addresses. Stays valid until the last handle is gone. Bytes past the end of the file in
+  /// the last page read as zero and are not part of the file. Fails with ENOTSUP on kernels older
+  /// than 6.4 (no UFFDIO_CONTINUE_MODE_WP): there the methods above are the way to write.
+  Result<std::span<std::byte>> map();
+
+  /// Writes what was changed back to the backing file, as one snapshot, and waits for it. Writers
+  /// do not wait.
+  Result<void> sync();
+
+ private:
+  friend class Engine;
+  friend class FileAccess;
+  std::shared_ptr<pagecache::CachedFile> impl_;
+};
+
+}  // namespace strictsend

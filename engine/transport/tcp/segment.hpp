@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/transport/tcp/seqnum.hpp"
+
+namespace strictsend::tcp {
+
+/// Control bits. RFC 9293 §3.1.
+struct Flags {
+  bool fin = false;
+  bool syn = false;
+  bool rst = false;
+  bool psh = false;
+  bool ack = false;
+  constexpr bool operator==(const Flags&) const = default;
+};
+
+/// RFC 7323 §3.
+struct Timestamps {
+  std::uint32_t value = 0;
+  std::uint32_t echo = 0;
+  constexpr bool operator==(const Timestamps&) const = default;
+};
+
+/// The options of a SYN that we know (RFC 9293 §3.2, 7323 §2.2, 2018 §2).
+struct SynOptions {
+  std::optional<std::uint16_t> mss;
+  std::optional<std::uint8_t> window_scale;
+  bool sack_permitted = false;
+  constexpr bool operator==(const SynOptions&) const = default;
+};
+
+/// A received segment, parsed and with its checksum verified; the payload itself stays with the caller.
+struct SegmentIn {
+  Seq seq;
+  Seq ack;
+  std::uint16_t window = 0;  ///< as on the wire, unscaled
+  Flags flags;
+  std::uint32_t payload_bytes = 0;
+  std::optional<Timestamps> timestamps;
+  SynOptions syn_options;
+};
+
+/// A segment to be sent: what the header says, and which bytes of the sent stream are its payload.
+struct SegmentOut {
+  Seq seq;
+  Seq ack;
+  std::uint16_t window = 0;  ///< as on the wire, already scaled down
+  Flags flags;
+  std::uint64_t stream_offset = 0;  ///< of the first payload byte in everything the application ever sent
+  std::uint32_t payload_bytes = 0;
+  std::optional<Timestamps> timestamps;
+  SynOptions syn_options;
+  bool retransmission = false;
+};
+
+}  // namespace strictsend::tcp

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/clock.hpp"
+#include "base/page.hpp"
+#include "base/result.hpp"
+
+namespace strictsend::nic {
+
+using MacAddress = std::array<std::uint8_t, 6>;
+
+/// The memory that a port sends from and receives into: the arena's DMA view. The engine makes it
+/// and outlives the port; a port registers it once (AF_XDP UMEM, DPDK external memory) when it is
+/// opened.
+///
+///     [ frame 0 | port region: header buffers, receive buffers … | cache frames … ]
+///               ^ port_region_begin                    ^ port_region_end
+///
+/// A port may write only inside the port region's receive part, which the engine assigns to it in
+/// `receive_region`.
+struct DmaMemory {
+  std::byte* base = nullptr;     ///< page aligned, readable and writable
+  std::uint64_t size_bytes = 0;  ///< whole pages
+  int fd = -1;                   ///< the memfd behind it (DPDK external memory wants one); borrowed
+  FrameIndex receive_begin;      ///< frames the port may receive into: [receive_begin, receive_end)
+  FrameIndex receive_end;
+};
+
+/// One piece of a packet: bytes of the DMA memory, never crossing a page unless the port says that
+/// it may.
+struct Fragment {
+  ArenaOffset offset;
+  std::uint32_t length_bytes = 0;
+};
+
+/// Where the device is to write the TCP/UDP checksum, when it offers to. The header's checksum
+/// field then already holds the folded, *uncomplemented* pseudo-header sum (the kernel's
+/// CHECKSUM_PARTIAL convention, struct xsk_tx_metadata, struct virtio_net_hdr).
+struct ChecksumRequest {
+  std::uint16_t start_bytes = 0;   ///< first byte to be summed, from the start of the frame
+  std::uint16_t offset_bytes = 0;  ///< of the checksum field, from start_bytes
+};
+
+/// What an engine hands to a port: one packet as fragments in order, headers first. The descriptor
+/// set refers to the fragments' memory until the packet's completion is reaped; the engine keeps a
+/// pin on every frame meanwhile.
+struct TxPacket {
+  std::span<const Fragment> fragments;
+  std::optional<ChecksumRequest> checksum;
+  std::uint32_t cookie =
+      0;  ///< returned by the completion; unique among the packets outstanding on this queue
+};
+
+/// What came of a descriptor. `sent` is "the device says it is done with the memory"; it proves no
+/// delivery.
+enum class TxStatus : std::uint8_t {
+  sent,
+  dropped,  ///< the device consumed it without sending (tx_invalid_descs, a full ring behind it)
+};
+struct TxCompletion {
+  std::uint32_t cookie = 0;
+  TxStatus status = TxStatus::sent;
+};
+
+/// State of the checksums of a received packet, as far as the port knows.
+enum class RxChecksum : std::uint8_t {
+  unknown,  ///< verify in software
+  good,     ///< the device has verified it
+  partial,  ///< the peer is on this machine and may have left it unfinished (veth, tap, virtio):
+            ///< accept a field that holds the folded pseudo-header sum too
+};
+
+/// A received packet: a view of the port's receive memory, valid until the next call of
+/// `release_received`.
+struct RxPacket {
+  std::span<const std::byte> bytes;  ///< from the Ethernet header on
+  RxChecksum checksum = RxChecksum::unknown;
+};
+
+/// What a port can do. Probed when it is opened, constant afterwards (but for the link), and the
+/// only thing by which the engine tells one backend from another.
+struct PortCapabilities {
+  std::string description;  ///< for people: "af_xdp:eth0 (veth, copy mode, fragments)"
+  MacAddress mac{};
+  std::uint32_t mtu_bytes = 1500;   ///< of the IP packet
+  std::uint32_t max_fragments = 1;  ///< per packet, the header's included; 1 = linear packets only
+  std::uint32_t max_fragment_bytes = 0;  ///< of one fragment
+  bool fragment_crosses_page =
+      false;  ///< a fragment may cross a page boundary (where the arena is contiguous)
+  bool checksum_offload = false;  ///< honours TxPacket::checksum
+  bool copies_payload = false;   ///< the driver or kernel behind copies each packet before the wire
+  bool late_completion = false;  ///< completions may not come while nothing more is sent
+  std::uint32_t header_headroom_bytes =
+      0;  ///< bytes before the first fragment that the port overwrites (metadata)
+};
+
+/// Counters of one queue. One writer: the queue's engine thread.
+struct QueueCounters {
+  std::uint64_t tx_packets = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t tx_completions = 0;
+  std::uint64_t tx_dropped = 0;  ///< completed without having been sent
+  std::uint64_t tx_kicks = 0;    ///< system calls made to start transmission
+  std::uint64_t rx_packets = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t rx_dropped = 0;  ///< by the device or kernel: no buffer, ring full, malformed
+  std::uint64_t unexpected_completions =
+      0;  ///< completions of descriptors not outstanding: a device fault
+};
+
+/// One transmit/receive queue pair. Every call is made by its one engine thread (`stop` too); none
+/// blocks, allocates or throws. Each call takes a burst, so that the virtual call is paid once per
+/// burst.
+class Queue {
+ public:
+  Queue() = default;
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+  virtual ~Queue() = default;
+
+  /// Takes packets in order as far as there is room, and returns how many; the rest stay with the
+  /// caller. A taken packet is completed exactly once, by `reap` or by `stop`. A packet that the
+  /// port can never send (too many fragments, outside the memory) is a programmer's error and
+  /// asserted.
+  virtual std::size_t transmit(std::span<const TxPacket> packets) = 0;
+
+  /// Makes the device see what was taken: the ring kick, and the only system call on this path.
+  /// Also renews the receive ring. Returns a plain errno: 0, or what the device failed with
+  /// (ENETDOWN, ENXIO …); being busy is 0.
+  virtual int kick() = 0;
+
+  /// Fills `completions` with packets that the device is done with, oldest first as far as it keeps
+  /// order.
+  virtual std::size_t reap(std::span<TxCompletion> completions) = 0;
+
+  /// Fills `packets` with received ones; their bytes stay valid until `release_received`.
+  virtual std::size_t receive(std::span<RxPacket> packets) = 0;
+  virtual void release_received() = 0;
+
+  /// File descriptor to poll for input when the engine thread has nothing to do; -1: there is none,
+  /// keep polling.
+  [[nodiscard]] virtual int wait_fd() const = 0;
+  /// Called before sleeping on wait_fd; false: something is pending, do not sleep.
+  virtual bool arm_wait() = 0;
+
+  /// When the next thing happens here by itself, in virtual time; Time::never() for real devices.
+  [[nodiscard]] virtual Time next_event() const { return Time::never(); }
+
+  /// Stops the device, so that afterwards no descriptor refers to any memory, and reports every
+  /// packet still outstanding as `dropped` through further calls of `reap`. Idempotent. After it
+  /// only `reap` and `counters` may be called.
+  virtual void stop() = 0;
+
+  [[nodiscard]] virtual const QueueCounters& counters() const = 0;
+};
+
+/// What a backend's filter steers to the engine; everything else stays with the kernel where there
+/// is one.
+struct FlowFilter {
+  std::array<std::uint8_t, 4> ipv4_address{};  ///< destination address
+  std::uint16_t tcp_port = 0;                  ///< destination port, host order
+};
+
+/// A network port: owns its queues and whatever it attached to the interface (an XDP program, a
+/// device), and undoes that when destroyed. Opened by a backend's named factory, by the thread that
+/// sets the engine up.
+class Port {
+ public:
+  Port() = default;
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+  virtual ~Port() = default;
+
+  [[nodiscard]] virtual const PortCapabilities& capabilities() const = 0;
+  [[nodiscard]] virtual std::size_t queue_count() const = 0;
+  [[nodiscard]] virtual Queue& queue(std::size_t index) = 0;
+  [[nodiscard]] virtual bool link_up() const = 0;
+
+  /// Steers one more flow to the queues (from then on the kernel does not see it). Set-up thread.
+  virtual Result<void> accept_flows(const FlowFilter& filter) = 0;
+};
+
+}  // namespace strictsend::nic
