@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -17,22 +18,27 @@ class BigEndian {
     set(value);
   }  // NOLINT(google-explicit-constructor): a field is its value
 
-  [[nodiscard]] constexpr Host get() const {
-    Host value = 0;
-    for (unsigned char byte : bytes_)
-      value = static_cast<Host>((value << 8) | byte);
-    return value;
-  }
-  constexpr void set(Host value) {
-    for (int i = static_cast<int>(sizeof(Host)) - 1; i >= 0; --i) {
-      bytes_[i] = static_cast<unsigned char>(value);
-      value = static_cast<Host>(static_cast<std::uint64_t>(value) >> 8);
-    }
-  }
+  [[nodiscard]] constexpr Host get() const { return swapped(std::bit_cast<Host>(bytes_)); }
+  constexpr void set(Host value) { bytes_ = std::bit_cast<Bytes>(swapped(value)); }
   constexpr bool operator==(const BigEndian&) const = default;
 
  private:
-  unsigned char bytes_[sizeof(Host)] = {};
+  using Bytes = std::array<unsigned char, sizeof(Host)>;
+
+  /// Between host and network order, as one instruction: compilers do not reliably make one out of
+  /// a loop over bytes.
+  static constexpr Host swapped(Host value) {
+    static_assert(sizeof(Host) == 2 || sizeof(Host) == 4);
+    if constexpr (std::endian::native == std::endian::big) {
+      return value;
+    } else if constexpr (sizeof(Host) == 2) {
+      return __builtin_bswap16(value);
+    } else {
+      return __builtin_bswap32(value);
+    }
+  }
+
+  Bytes bytes_ = {};
 };
 
 using be16 = BigEndian<std::uint16_t>;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/endian.hpp"
+#include "nic/port.hpp"
+
+namespace strictsend::wire {
+
+// The headers as they stand on the wire: alignment 1, no padding, to be copied in and out of frames
+// whole. Nobody outside nic/wire needs them; others use the packet views and header templates.
+
+using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0, 1}
+
+/// IEEE 802.3 §3.1.1 with a type field.
+struct EthernetLayout {
+  nic::MacAddress destination{};
+  nic::MacAddress source{};
+  be16 ether_type;
+};
+
+/// RFC 791 §3.1.
+struct Ipv4Layout {
+  std::uint8_t version_ihl = 0;
+  std::uint8_t type_of_service = 0;
+  be16 total_length;
+  be16 identification;
+  be16 flags_fragment_offset;
+  std::uint8_t ttl = 0;
+  std::uint8_t protocol = 0;
+  be16 checksum;
+  Ipv4Address source{};
+  Ipv4Address destination{};
+};
+
+/// RFC 9293 §3.1, without the options.
+struct TcpLayout {
+  be16 source_port;
+  be16 destination_port;
+  be32 seq;
+  be32 ack;
+  be16 data_offset_flags;
+  be16 window;
+  be16 checksum;
+  be16 urgent_pointer;
+};
+
+/// RFC 768.
+struct UdpLayout {
+  be16 source_port;
+  be16 destination_port;
+  be16 length;
+  be16 checksum;
+};
+
+inline constexpr std::size_t ethernet_bytes = 14;
+inline constexpr std::size_t ipv4_bytes_min = 20;
+inline constexpr std::size_t tcp_bytes_min = 20;
+inline constexpr std::size_t tcp_bytes_max = 60;
+inline constexpr std::size_t udp_bytes = 8;
+static_assert(sizeof(EthernetLayout) == ethernet_bytes && alignof(EthernetLayout) == 1);
+static_assert(sizeof(Ipv4Layout) == ipv4_bytes_min && alignof(Ipv4Layout) == 1);
+static_assert(sizeof(TcpLayout) == tcp_bytes_min && alignof(TcpLayout) == 1);
+static_assert(sizeof(UdpLayout) == udp_bytes && alignof(UdpLayout) == 1);
+
+inline constexpr std::uint16_t ether_type_ipv4 = 0x0800;
+inline constexpr std::uint16_t ipv4_dont_fragment = 0x4000;
+inline constexpr std::uint16_t ipv4_more_fragments = 0x2000;
+inline constexpr std::uint16_t ipv4_fragment_offset_mask = 0x1fff;
+inline constexpr std::uint8_t protocol_tcp = 6;
+inline constexpr std::uint8_t protocol_udp = 17;
+
+/// Option kinds: RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC 2018 §2.
+inline constexpr std::uint8_t option_end = 0;
+inline constexpr std::uint8_t option_nop = 1;
+inline constexpr std::uint8_t option_mss = 2;
+inline constexpr std::uint8_t option_window_scale = 3;
+inline constexpr std::uint8_t option_sack_permitted = 4;
+inline constexpr std::uint8_t option_timestamps = 8;
+
+/// Copies a layout out of `bytes`, which hold at least its size.
+template <class Layout>
+[[nodiscard]] inline Layout load(const std::byte* bytes) {
+  Layout layout;
+  std::memcpy(&layout, bytes, sizeof(layout));
+  return layout;
+}
+
+}  // namespace strictsend::wire
