@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Builds every configuration and runs its tests. The last line of the output is the sum over all cases."""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import gtest_results
+
+root = pathlib.Path(__file__).resolve().parents[2]
+
+# These suites are not GoogleTest programs; one run is one case.
+script_suites = {"checks", "fuzz"}
+# These make interfaces, fill memory or race threads on purpose: one at a time.
+serial_suites = {"kernel", "integration"}
+
+
+@dataclasses.dataclass
+class Configuration:
+    name: str
+    directory: str
+    options: list
+    suites: set  # empty: all but `fuzz`
+    compiler: str = ""
+    environment: dict = dataclasses.field(default_factory=dict)
+    timeout_factor: int = 1
+
+
+# A test that makes no sense under a sanitizer says so with the suite label no-asan or no-tsan.
+configurations = [
+    Configuration("build", "build", [], set()),
+    Configuration(
+        "asan", "build-asan", ["-Db_sanitize=address,undefined", "-Doptimization=1"], {"unit", "sim", "kernel"},
+        environment={
+            "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"},
+        timeout_factor=4),
+    Configuration(
+        "tsan", "build-tsan", ["-Db_sanitize=thread", "-Doptimization=1"], {"unit", "sim", "kernel"},
+        environment={"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}, timeout_factor=6),
+    Configuration(
+        "fuzz", "build-fuzz", ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"], {"fuzz"},
+        compiler="clang++-14", environment={"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}, timeout_factor=2),
+]
+
+
+class Summary:
+    """Prints as results come in, from any thread, and adds them up."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self._lock = threading.Lock()
+
+    def add(self, configuration, name, outcome, seconds):
+        with self._lock:
+            self.passed += outcome.passed
+            self.failed += len(outcome.failures)
+            self.skipped += len(outcome.skips)
+            print(f"{configuration:6} {name:40} {outcome.passed:5} passed {len(outcome.failures):3} failed "
+                  f"{len(outcome.skips):3} skipped {seconds:7.1f} s")
+            for case, reason in outcome.skips:
+                print(f"       SKIPPED {case}: {reason}")
+            for case, said in outcome.failures:
+                print(f"       FAILED {case}\n{indent(said)}")
+            sys.stdout.flush()
+
+    def fail(self, configuration, what, said):
+        self.add(configuration, what, gtest_results.Outcome(failures=[(what, said)]), 0)
+
+
+def indent(text):
+    return "\n".join("       | " + line for line in text.rstrip().splitlines())
+
+
+def build(configuration):
+    """Returns what went wrong, or nothing."""
+    directory = root / configuration.directory
+    environment = dict(os.environ)
+    if configuration.compiler:
+        environment["CXX"] = f"ccache {configuration.compiler}" if shutil.which("ccache") else configuration.compiler
+    steps = [["ninja", "-C", str(directory)]]
+    if not (directory / "build.ninja").exists():
+        steps.insert(0, ["meson", "setup", str(directory), str(root), *configuration.options])
+    for step in steps:
+        result = subprocess.run(step, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+        if result.returncode != 0:
+            if step[0] == "meson":
+                shutil.rmtree(directory, ignore_errors=True)  # a half-configured folder would be taken for a good one
+            wanted = [line for line in result.stdout.splitlines() if not line.startswith("[")]
+            return "\n".join([" ".join(step), *wanted[-100:]])
+    return ""
+
+
+def tests_of(configuration, wanted_suites, wanted_names):
+    listed = subprocess.run(["meson", "introspect", "--tests", str(root / configuration.directory)],
+                            capture_output=True, text=True, check=True)
+    chosen = []
+    for test in json.loads(listed.stdout):
+        suites = {suite.partition(":")[2] or suite for suite in test["suite"]}
+        if f"no-{configuration.name}" in suites:
+            continue
+        if configuration.suites and not suites & configuration.suites:
+            continue
+        if not configuration.suites and "fuzz" in suites:
+            continue
+        if wanted_suites and not suites & wanted_suites:
+            continue
+        label = f"{(sorted(suites - {'no-asan', 'no-tsan'}) or ['none'])[0]}/{test['name']}"
+        if wanted_names and not any(name in label for name in wanted_names):
+            continue
+        chosen.append((label, suites, test))
+    return chosen
+
+
+def fixed_addresses():
+    """Sanitizers map their shadow at fixed places; with more than 28 random bits other things get there first."""
+    bits = pathlib.Path("/proc/sys/vm/mmap_rnd_bits")
+    if not bits.exists() or int(bits.read_text()) <= 28:
+        return []
+    prefix = ["setarch", "-R"]
+    return prefix if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0 else []
+
+
+live_groups = set()
+
+
+def signal_group(group, number):
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        pass
+
+
+def interrupted(number, _frame):
+    """Ctrl-C reaches no test, since each has a session of its own; ask them to clean up, then go."""
+    for group in list(live_groups):
+        signal_group(group, signal.SIGTERM)
+    time.sleep(1)
+    for group in list(live_groups):
+        signal_group(group, signal.SIGKILL)
+    os._exit(128 + number)
+
+
+def run(test, prefix, environment, timeout_s, log):
+    """Returns output, exit code, whether it was stopped for taking too long."""
+    with open(log, "wb") as out:
+        process = subprocess.Popen(prefix + test["cmd"], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                   env=environment, cwd=test["workdir"] or root, start_new_session=True)
+        live_groups.add(process.pid)
+        timed_out = False
+        try:
+            process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+            signal_group(process.pid, signal.SIGTERM)  # so that a script can remove its namespaces
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                pass
+        signal_group(process.pid, signal.SIGKILL)  # it, and whatever it left behind
+        process.wait()
+        live_groups.discard(process.pid)
+    return log.read_text(errors="replace"), process.returncode, timed_out
+
+
+def run_one(configuration, label, suites, test, prefix, summary):
+    results = root / configuration.directory / "test-results"
+    stem = label.replace("/", "-").replace(" ", "-")
+    report = results / f"{stem}.json"
+    environment = {**os.environ, **configuration.environment, **test["env"], "GTEST_OUTPUT": f"json:{report}"}
+    begin = time.monotonic()
+    timeout_s = test["timeout"] * configuration.timeout_factor or None
+    said = run(test, prefix, environment, timeout_s, results / f"{stem}.log")
+    if suites & script_suites:
+        outcome = gtest_results.of_script(label, *said)
+    else:
+        outcome = gtest_results.of_gtest(label, report, *said)
+    summary.add(configuration.name, label, outcome, time.monotonic() - begin)
+
+
+def run_configuration(configuration, wanted_suites, wanted_names, summary):
+    begin = time.monotonic()
+    trouble = build(configuration)
+    print(f"{configuration.name:6} built in {time.monotonic() - begin:.0f} s", flush=True)
+    if trouble:
+        summary.fail(configuration.name, "build", trouble)
+        return
+    results = root / configuration.directory / "test-results"
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    prefix = fixed_addresses() if configuration.environment else []
+    parallel, serial = [], []
+    for label, suites, test in tests_of(configuration, wanted_suites, wanted_names):
+        alone = not test["is_parallel"] or suites & serial_suites
+        (serial if alone else parallel).append((configuration, label, suites, test, prefix, summary))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for future in [pool.submit(run_one, *each) for each in parallel]:
+            future.result()
+    for each in serial:
+        run_one(*each)
+
+
+def main():
+    names = [configuration.name for configuration in configurations]
+    parser = argparse.ArgumentParser(prog="./dev test")
+    parser.add_argument("--config", action="append", choices=names)
+    parser.add_argument("--suite", action="append", default=[])
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
+    summary = Summary()
+    for configuration in configurations:
+        if not arguments.config or configuration.name in arguments.config:
+            run_configuration(configuration, set(arguments.suite), arguments.names, summary)
+    if summary.passed + summary.failed + summary.skipped == 0:
+        summary.fail("-", "selection", "no test matches")
+    print(f"{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped")
+    return 1 if summary.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
