@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/page.hpp"
+#include "base/result.hpp"
+#include "pagecache/arena.hpp"
+#include "pagecache/audit.hpp"
+#include "pagecache/cached_file.hpp"
+#include "pagecache/checksum_memo.hpp"
+#include "pagecache/frame_allocator.hpp"
+#include "pagecache/frame_table.hpp"
+#include "pagecache/mapping.hpp"
+#include "pagecache/page_cache.hpp"
+#include "pagecache/snapshot.hpp"
+#include "pagecache/userfaultfd.hpp"
+
+namespace strictsend::pagecache {
+
+class Guard;
+
+/// What only tests change.
+struct CacheTuning {
+  FrameAllocator::Order free_order = FrameAllocator::Order::fifo;
+  std::uint64_t away_pages_max = 0;  ///< 0: from vm.max_map_count
+  Duration guard_tick = milliseconds(1);
+};
+
+/// Counters behind CacheStats. Any thread adds, relaxed.
+struct CoreCounters {
+  std::atomic<std::uint64_t> pages_preserved{0};
+  std::atomic<std::uint64_t> pages_redirected{0};
+  std::atomic<std::uint64_t> pages_came_home{0};
+  std::atomic<std::uint64_t> write_faults{0};
+  std::atomic<std::uint64_t> writer_waits{0};
+  std::atomic<std::uint64_t> writer_stall_ns_max{0};
+  std::atomic<std::uint64_t> victims{0};
+  std::atomic<std::uint64_t> audit_failures{0};
+  std::atomic<std::uint64_t> frames_cached{0};  ///< gauges
+  std::atomic<std::uint64_t> frames_history{0};
+  std::atomic<std::uint64_t> pages_away{0};
+};
+
+/// API writers that wait for a spare frame, and since when, so that the guard can choose a victim
+/// for them as for faulting ones.
+class SpareWaiters {
+ public:
+  /// Waits until the guard says that frames came back, at most `limit`; false when it did not.
+  bool wait(Duration limit);
+  void frames_came_back();
+  [[nodiscard]] std::optional<Time> waiting_since() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable came_back_;
+  std::uint64_t generation_ = 0;
+  std::uint64_t waiting_ = 0;
+  Time since_;
+};
+
+/// Everything of the page cache but the disk: arena, frames, snapshots, guard. PageCache and the
+/// loader work on it; files keep it alive, so it may outlive the PageCache (without its guard).
+///
+/// Lock order: a file's lock, then any one of the short mutexes (allocator, pool, mapping index,
+/// waiters), never two files' locks.
+class CacheCore : public std::enable_shared_from_this<CacheCore> {
+ public:
+  static Result<std::shared_ptr<CacheCore>> create(const CacheConfig& config,
+                                                   const CacheTuning& tuning = {});
+  CacheCore(const CacheCore&) = delete;
+  CacheCore& operator=(const CacheCore&) = delete;
+  ~CacheCore();
+  /// Stops the guard and with it all protection. Nothing may be frozen any more.
+  void shutdown();
+
+  /// A file of `size_bytes` whose pages have frames and are protected. Its bytes are arbitrary: the
+  /// loader fills `extents()` through the DMA view, the rest of the last page with zeros, and sets
+  /// `attributes` and `origin`, before it publishes the file. EFBIG: can never fit; ENOSPC: does
+  /// not fit now (drop an idle file and try again).
+  Result<std::shared_ptr<CachedFile>> create_file(std::uint64_t size_bytes);
+
+  /// The freeze proper, without the look at the backing file.
+  Result<SnapshotState*> freeze(const std::shared_ptr<CachedFile>& file, std::uint64_t offset,
+                                std::uint64_t length_bytes);
+  /// A freeze of the whole file that also takes over the set of dirty pages, at the same instant,
+  /// for writing them back from the snapshot.
+  Result<SnapshotState*> freeze_for_sync(const std::shared_ptr<CachedFile>& file,
+                                         std::vector<PageIndex>& dirty);
+  void release(SnapshotState* snapshot) { snapshots_.push_released(snapshot); }
+  Result<std::span<std::byte>> map(const std::shared_ptr<CachedFile>& file);
+
+  /// Looks a page up for sending or writing back; see PageCache::resolve_and_pin.
+  [[nodiscard]] PinOutcome resolve_and_pin(const SnapshotState& snapshot, PageIndex page,
+                                           FrameIndex& frame) const;
+  void unpin(FrameIndex frame) const {
+    frames_[frame].pins.fetch_sub(1, std::memory_order_release);
+  }
+
+  [[nodiscard]] CacheStats stats() const;
+  [[nodiscard]] bool settle(Duration limit);
+  [[nodiscard]] std::uint64_t metadata_bytes() const;
+
+  // The parts.
+  [[nodiscard]] const CacheConfig& config() const { return config_; }
+  [[nodiscard]] const CacheTuning& tuning() const { return tuning_; }
+  [[nodiscard]] const Arena& arena() const { return arena_; }
+  [[nodiscard]] const FrameTable& frames() const { return frames_; }
+  [[nodiscard]] FrameAllocator& allocator() { return allocator_; }
+  [[nodiscard]] ChecksumMemo& memo() { return memo_; }
+  [[nodiscard]] SnapshotPool& snapshots() { return snapshots_; }
+  [[nodiscard]] MappingIndex& mappings() { return mappings_; }
+  [[nodiscard]] const MappingIndex& mappings() const { return mappings_; }
+  [[nodiscard]] CoreCounters& counters() { return counters_; }
+  [[nodiscard]] SpareWaiters& spare_waiters() { return spare_waiters_; }
+  /// Null where this system cannot protect mappings (or protection is off).
+  [[nodiscard]] const Userfaultfd* uffd() const { return uffd_ ? &*uffd_ : nullptr; }
+  /// Why `uffd` is null.
+  [[nodiscard]] const Error& uffd_error() const { return uffd_error_; }
+  [[nodiscard]] std::uint64_t away_pages_max() const { return away_pages_max_; }
+  /// The guard looks after the file's history and pages away from now on. Under the file's lock.
+  void needs_upkeep(CachedFile& file);
+  [[nodiscard]] Guard& guard() { return *guard_; }
+
+ private:
+  struct Parts;
+  CacheCore(const CacheConfig& config, const CacheTuning& tuning, Arena arena,
+            std::optional<Userfaultfd> uffd, Error uffd_error);
+  Result<SnapshotState*> freeze_range(const std::shared_ptr<CachedFile>& file, std::uint64_t offset,
+                                      std::uint64_t length_bytes, std::vector<PageIndex>* dirty);
+
+  const CacheConfig config_;
+  const CacheTuning tuning_;
+  std::uint64_t away_pages_max_ = 0;
+  Arena arena_;
+  FrameTable frames_;
+  ChecksumMemo memo_;
+  std::unique_ptr<FrameAudit> audit_;
+  FrameAllocator allocator_;
+  SnapshotPool snapshots_;
+  CoreCounters counters_;
+  SpareWaiters spare_waiters_;
+  MappingIndex mappings_;
+  std::optional<Userfaultfd> uffd_;
+  Error uffd_error_;
+  std::unique_ptr<Guard> guard_;
+};
+
+}  // namespace strictsend::pagecache

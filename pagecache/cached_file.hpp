@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fair_lock.hpp"
+#include "base/page.hpp"
+#include "pagecache/frame_allocator.hpp"
+#include "pagecache/mapping.hpp"
+#include "pagecache/page_table.hpp"
+#include "pagecache/snapshot.hpp"
+#include "pagecache/sparse_bits.hpp"
+#include <strictsend/file.hpp>
+
+namespace strictsend::pagecache {
+
+class CacheCore;
+
+/// What the loader keeps with a file: its backing file, its identity. Destroyed with the file.
+class FileOrigin {
+ public:
+  FileOrigin() = default;
+  FileOrigin(const FileOrigin&) = delete;
+  FileOrigin& operator=(const FileOrigin&) = delete;
+  virtual ~FileOrigin() = default;
+};
+
+/// One version of a file in memory: its pages, their history, the snapshots of it, its mapping.
+///
+/// Shared by handles, snapshots and the loader's registry; the last one gives its frames back, on
+/// whatever thread that happens. Keeps the core alive. Made by CacheCore::create_file, filled by
+/// the loader before anybody else sees it, then changed only under `lock`, by the guard (faults,
+/// coming home, collecting), by freezes, and by FileEdit. Senders read `table` without the lock.
+class CachedFile final : public std::enable_shared_from_this<CachedFile> {
+ public:
+  CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size);
+  CachedFile(const CachedFile&) = delete;
+  CachedFile& operator=(const CachedFile&) = delete;
+  ~CachedFile();
+
+  [[nodiscard]] std::uint64_t pages() const { return pages_for(size_bytes.load()); }
+
+  /// The runs of frames that hold the pages now, in file order: where the loader reads into,
+  /// through CacheCore::arena().dma(). Only before the file is published, or under the lock.
+  [[nodiscard]] std::vector<FrameRun> extents() const;
+
+  const std::shared_ptr<CacheCore> core;
+  std::unique_ptr<FileOrigin> origin;  ///< the loader's; set before the file is published
+
+  /// First come, first served; held for memory copies and memory system calls only, never across
+  /// disk I/O nor an access to memory that may be a mapping.
+  FairLock lock;
+
+  // --- Under `lock` (size_bytes may be read without).
+  PageTable table;
+  std::atomic<std::uint64_t> size_bytes;
+  std::uint64_t page_count = 0;  ///< pages with a frame: pages_for(size_bytes) outside an edit
+  /// What snapshots are told while nothing was written; the loader sets it from the backing file.
+  FileAttributes attributes;
+  /// Something was written since the last freeze; the next one makes up a new mtime and tag.
+  bool written = false;
+
+  std::uint64_t epoch = 1;           ///< of the next freeze
+  std::vector<SnapshotState*> live;  ///< registered snapshots, by ascending epoch
+  SparseBits unprotected;  ///< pages that are written without a fault: the inverse sticky bits
+  SparseBits dirty;        ///< written since loaded or last synced
+  SparseBits has_history;
+  SparseBits away;         ///< current frame != home
+  bool in_upkeep = false;  ///< the guard has it on its list (history to collect, pages away)
+
+  std::unique_ptr<Mapping> mapping;  ///< null until the first map()
+};
+
+}  // namespace strictsend::pagecache
