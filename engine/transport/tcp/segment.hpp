@@ -33,7 +33,8 @@ struct SynOptions {
   constexpr bool operator==(const SynOptions&) const = default;
 };
 
-/// A received segment, parsed and with its checksum verified; the payload itself stays with the caller.
+/// A received segment, parsed and with its checksum verified; the payload itself stays with the
+/// caller.
 struct SegmentIn {
   Seq seq;
   Seq ack;
@@ -50,11 +51,20 @@ struct SegmentOut {
   Seq ack;
   std::uint16_t window = 0;  ///< as on the wire, already scaled down
   Flags flags;
-  std::uint64_t stream_offset = 0;  ///< of the first payload byte in everything the application ever sent
+  std::uint64_t stream_offset =
+      0;  ///< of the first payload byte in everything the application ever sent
   std::uint32_t payload_bytes = 0;
   std::optional<Timestamps> timestamps;
   SynOptions syn_options;
   bool retransmission = false;
+
+  /// Sends only the first part of the payload now; what ended with the last byte does not go.
+  constexpr void shorten(std::uint32_t bytes) {
+    if (bytes >= payload_bytes) return;
+    payload_bytes = bytes;
+    flags.fin = false;
+    flags.psh = false;
+  }
 };
 
 }  // namespace strictsend::tcp

@@ -5,8 +5,9 @@
 
 namespace strictsend::tcp {
 
-/// A sequence number: a position in a space of 2^32 that wraps. RFC 9293 §3.4. Two of them can only be compared when
-/// they are less than 2^31 apart, which the window limits (RFC 7323 §2.3) guarantee.
+/// A sequence number: a position in a space of 2^32 that wraps. RFC 9293 §3.4. Two of them can only
+/// be compared when they are less than 2^31 apart, which the window limits (RFC 7323 §2.3)
+/// guarantee.
 class Seq {
  public:
   constexpr Seq() = default;
