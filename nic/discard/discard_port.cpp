@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nic/discard/discard_port.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "nic/gather.hpp"
+#include "nic/validate.hpp"
+
+namespace strictsend::nic {
+namespace {
+
+PortCapabilities capabilities_of(const DiscardConfig& config) {
+  return {.description = "discard",
+          .mac = config.mac,
+          .mtu_bytes = config.mtu_bytes,
+          .max_fragments = config.max_fragments,
+          .max_fragment_bytes = config.max_fragment_bytes,
+          .fragment_crosses_page = config.fragment_crosses_page,
+          .checksum_offload = config.checksum_offload};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DiscardPort>> DiscardPort::create(const DiscardConfig& config,
+                                                         const DmaMemory& memory) {
+  if (memory.base == nullptr || memory.receive_begin > memory.receive_end ||
+      offset_of(memory.receive_end).value > memory.size_bytes)
+    return fail("open discard port", EINVAL, "its receive frames must lie inside the DMA memory");
+  if (config.tx_ring_packets == 0 || config.max_fragments == 0)
+    return fail("open discard port", EINVAL, "rings and packets need room for at least one");
+  return std::unique_ptr<DiscardPort>(new DiscardPort(config, memory));
+}
+
+DiscardPort::DiscardPort(const DiscardConfig& config, const DmaMemory& memory)
+    : capabilities_(capabilities_of(config)),
+      memory_(memory),
+      observer_(config.observer),
+      outstanding_(config.tx_ring_packets),
+      receive_(memory, config.rx_ring_packets, config.rx_checksum, counters_),
+      queue_(*this) {}
+
+Queue& DiscardPort::queue(std::size_t index) {
+  STRICTSEND_ASSERT(index == 0);
+  return queue_;
+}
+
+Result<void> DiscardPort::accept_flows(const FlowFilter& /*filter*/) {
+  return {};  // whoever injects sends nothing else
+}
+
+std::size_t DiscardPort::DiscardQueue::transmit(std::span<const TxPacket> packets) {
+  STRICTSEND_ASSERT(!port_->stopped_);
+  std::size_t taken = 0;
+  while (taken < packets.size() && !port_->outstanding_.full()) {
+    const TxPacket& packet = packets[taken++];
+    STRICTSEND_ASSERT(check_packet(port_->capabilities_, port_->memory_, packet) ==
+                      PacketFault::none);
+    port_->outstanding_.push(packet.cookie);
+    ++port_->counters_.tx_packets;
+    port_->counters_.tx_bytes += length_of(packet.fragments);
+  }
+  if (port_->observer_ != nullptr && taken != 0)
+    port_->observer_->transmitted(packets.first(taken));
+  return taken;
+}
+
+int DiscardPort::DiscardQueue::kick() {
+  return 0;
+}
+
+std::size_t DiscardPort::DiscardQueue::reap(std::span<TxCompletion> completions) {
+  std::size_t count = 0;
+  while (count < completions.size() && !port_->outstanding_.empty()) {
+    completions[count++] = {.cookie = port_->outstanding_.pop(),
+                            .status = port_->stopped_ ? TxStatus::dropped : TxStatus::sent};
+  }
+  port_->counters_.tx_completions += count;
+  if (port_->stopped_) port_->counters_.tx_dropped += count;
+  return count;
+}
+
+std::size_t DiscardPort::DiscardQueue::receive(std::span<RxPacket> packets) {
+  return port_->receive_.receive(packets);
+}
+
+void DiscardPort::DiscardQueue::release_received() {
+  port_->receive_.release_received();
+}
+
+bool DiscardPort::DiscardQueue::arm_wait() {
+  return port_->receive_.empty() && port_->outstanding_.empty();
+}
+
+void DiscardPort::DiscardQueue::stop() {
+  port_->stopped_ = true;
+}
+
+const QueueCounters& DiscardPort::DiscardQueue::counters() const {
+  return port_->counters_;
+}
+
+}  // namespace strictsend::nic

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "nic/fixed_queue.hpp"
+#include "nic/port.hpp"
+#include "nic/receive_buffers.hpp"
+
+namespace strictsend::nic {
+
+/// Sees every burst as it is transmitted, on the engine thread: a benchmark's peer, which answers
+/// through DiscardPort::inject. Outlives the port.
+class TransmitObserver {
+ public:
+  TransmitObserver() = default;
+  TransmitObserver(const TransmitObserver&) = delete;
+  TransmitObserver& operator=(const TransmitObserver&) = delete;
+  virtual ~TransmitObserver() = default;
+  virtual void transmitted(std::span<const TxPacket> packets) = 0;
+};
+
+struct DiscardConfig {
+  MacAddress mac{0x02, 0, 0, 0, 0, 0x01};
+  std::uint32_t mtu_bytes = 1500;
+  std::uint32_t max_fragments = 18;
+  std::uint32_t max_fragment_bytes = 4096;
+  bool fragment_crosses_page = false;
+  bool checksum_offload = true;
+  std::size_t tx_ring_packets = 2048;
+  std::size_t rx_ring_packets = 2048;
+  RxChecksum rx_checksum = RxChecksum::good;
+  TransmitObserver* observer = nullptr;
+};
+
+/// A port that takes every packet and sends none: what is left is the engine's own cost. A packet
+/// is complete when it is next asked for; only what `inject` is given is ever received. Used by one
+/// thread, makes no system call.
+class DiscardPort final : public Port {
+ public:
+  /// Fails when the memory or the rings cannot be used.
+  static Result<std::unique_ptr<DiscardPort>> create(const DiscardConfig& config,
+                                                     const DmaMemory& memory);
+
+  /// Lets the engine receive a frame; false: no receive buffer is free, and it is counted.
+  bool inject(std::span<const std::byte> frame) { return receive_.deliver(frame); }
+
+  [[nodiscard]] const PortCapabilities& capabilities() const override { return capabilities_; }
+  [[nodiscard]] std::size_t queue_count() const override { return 1; }
+  [[nodiscard]] Queue& queue(std::size_t index) override;
+  [[nodiscard]] bool link_up() const override { return true; }
+  Result<void> accept_flows(const FlowFilter& filter) override;
+
+ private:
+  class DiscardQueue final : public Queue {
+   public:
+    explicit DiscardQueue(DiscardPort& port) : port_(&port) {}
+    std::size_t transmit(std::span<const TxPacket> packets) override;
+    int kick() override;
+    std::size_t reap(std::span<TxCompletion> completions) override;
+    std::size_t receive(std::span<RxPacket> packets) override;
+    void release_received() override;
+    [[nodiscard]] int wait_fd() const override { return -1; }
+    bool arm_wait() override;
+    void stop() override;
+    [[nodiscard]] const QueueCounters& counters() const override;
+
+   private:
+    DiscardPort* port_;
+  };
+
+  DiscardPort(const DiscardConfig& config, const DmaMemory& memory);
+
+  const PortCapabilities capabilities_;
+  DmaMemory memory_;
+  TransmitObserver* observer_;
+  QueueCounters counters_;
+  FixedQueue<std::uint32_t> outstanding_;  ///< cookies, oldest first
+  ReceiveBuffers receive_;
+  DiscardQueue queue_;
+  bool stopped_ = false;
+};
+
+}  // namespace strictsend::nic

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nic/validate.hpp"
+
+namespace strictsend::nic {
+namespace {
+
+constexpr std::uint64_t ethernet_header_bytes = 14;
+
+PacketFault check_fragment(const PortCapabilities& capabilities, const DmaMemory& memory,
+                           const Fragment& fragment) {
+  const std::uint64_t offset = fragment.offset.value;
+  const std::uint64_t in_page = offset % page_bytes;
+  if (fragment.length_bytes == 0) return PacketFault::empty_fragment;
+  if (fragment.length_bytes > capabilities.max_fragment_bytes)
+    return PacketFault::fragment_too_long;
+  if (offset >= memory.size_bytes || fragment.length_bytes > memory.size_bytes - offset)
+    return PacketFault::outside_memory;
+  if (!capabilities.fragment_crosses_page && in_page + fragment.length_bytes > page_bytes)
+    return PacketFault::crosses_page;
+  // The metadata length is charged to every descriptor, not to the first alone (kernel,
+  // net/xdp/xsk_queue.h, xp_unaligned_validate_desc).
+  if (offset < capabilities.header_headroom_bytes) return PacketFault::no_headroom;
+  return PacketFault::none;
+}
+
+}  // namespace
+
+PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& memory,
+                         const TxPacket& packet) {
+  if (packet.fragments.empty()) return PacketFault::no_fragments;
+  if (packet.fragments.size() > capabilities.max_fragments) return PacketFault::too_many_fragments;
+
+  std::uint64_t length_bytes = 0;
+  for (const Fragment& fragment : packet.fragments) {
+    const PacketFault fault = check_fragment(capabilities, memory, fragment);
+    if (fault != PacketFault::none) return fault;
+    length_bytes += fragment.length_bytes;
+  }
+  const Fragment& first = packet.fragments.front();
+  if (first.offset.value % page_bytes < capabilities.header_headroom_bytes)
+    return PacketFault::no_headroom;
+  if (length_bytes < ethernet_header_bytes) return PacketFault::packet_too_short;
+  if (length_bytes > ethernet_header_bytes + capabilities.mtu_bytes)
+    return PacketFault::packet_too_long;
+  if (packet.checksum) {
+    const std::uint64_t field_end =
+        std::uint64_t{packet.checksum->start_bytes} + packet.checksum->offset_bytes + 2;
+    if (!capabilities.checksum_offload || field_end > first.length_bytes)
+      return PacketFault::checksum_request;
+  }
+  return PacketFault::none;
+}
+
+const char* to_string(PacketFault fault) {
+  switch (fault) {
+    case PacketFault::none:
+      return "none";
+    case PacketFault::no_fragments:
+      return "no fragments";
+    case PacketFault::too_many_fragments:
+      return "more fragments than the port takes";
+    case PacketFault::empty_fragment:
+      return "empty fragment";
+    case PacketFault::fragment_too_long:
+      return "fragment longer than the port takes";
+    case PacketFault::outside_memory:
+      return "fragment outside the DMA memory";
+    case PacketFault::crosses_page:
+      return "fragment crosses a page";
+    case PacketFault::no_headroom:
+      return "no headroom for the port's metadata";
+    case PacketFault::packet_too_short:
+      return "packet shorter than an Ethernet header";
+    case PacketFault::packet_too_long:
+      return "packet above the MTU";
+    case PacketFault::checksum_request:
+      return "checksum request that the port cannot honour";
+  }
+  return "unknown";
+}
+
+}  // namespace strictsend::nic

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "nic/port.hpp"
+
+namespace strictsend::nic {
+
+/// Why a port could never send a packet. All of them are programmer's errors; ports look before
+/// they submit, because devices do not complain: AF_XDP consumes an invalid descriptor in silence
+/// and completes it like any other (kernel, net/xdp/xsk_queue.h, xskq_cons_read_desc).
+enum class PacketFault : std::uint8_t {
+  none,
+  no_fragments,
+  too_many_fragments,
+  empty_fragment,
+  fragment_too_long,
+  outside_memory,
+  crosses_page,
+  no_headroom,       ///< the port's metadata would lie outside the first fragment's own frame, or
+                     ///< before the memory's start
+  packet_too_short,  ///< no room for an Ethernet header
+  packet_too_long,   ///< above the MTU
+  checksum_request,  ///< not offered by the port, or outside the first fragment
+};
+
+[[nodiscard]] const char* to_string(PacketFault fault);
+
+/// Pure, and total over any packet.
+[[nodiscard]] PacketFault check_packet(const PortCapabilities& capabilities,
+                                       const DmaMemory& memory, const TxPacket& packet);
+
+}  // namespace strictsend::nic
