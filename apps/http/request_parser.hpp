@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace strictsend::http {
+
+enum class Method : std::uint8_t { get, head, other };
+
+/// What a session needs to know of a request's head.
+struct Request {
+  Method method = Method::other;
+  std::string method_name;
+  std::string target;
+  int minor_version = 1;        ///< of HTTP/1
+  bool keep_alive = false;      ///< by version and Connection field (RFC 9112 §9.3)
+  std::size_t host_fields = 0;  ///< exactly one is right in HTTP/1.1 (RFC 9112 §3.2)
+  bool expects_continue = false;
+  std::uint64_t body_bytes = 0;  ///< by Content-Length
+  bool body_is_coded = false;    ///< has a Transfer-Encoding: its end is not known from the head
+};
+
+/// Turns bytes into request heads, one at a time. Owned by one session and used on its thread;
+/// allocates, never blocks, throws nothing.
+class RequestParser {
+ public:
+  enum class Outcome : std::uint8_t { incomplete, complete, malformed, too_large };
+
+  /// `head_bytes_max` is the longest head, request line and fields together.
+  explicit RequestParser(std::size_t head_bytes_max);
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+  ~RequestParser();
+
+  /// Looks at `bytes`, which begin where the last call's consumed ones ended, and adds to
+  /// `consumed` those that need not be shown again. After any outcome but `incomplete`, call
+  /// `reset` first.
+  Outcome parse(std::string_view bytes, std::size_t& consumed);
+
+  /// Whether a part of a head is consumed.
+  [[nodiscard]] bool begun() const { return head_bytes_ > 0; }
+  /// Of the head that `parse` called complete, until `reset`.
+  [[nodiscard]] const Request& request() const { return request_; }
+  /// For a malformed head: what is wrong with it, as one sentence.
+  [[nodiscard]] const std::string& complaint() const { return complaint_; }
+  void reset();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  Request request_;
+  std::string complaint_;
+  std::size_t head_bytes_max_;
+  std::size_t head_bytes_ = 0;  // consumed of the present head
+};
+
+}  // namespace strictsend::http

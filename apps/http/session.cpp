@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/http/session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "apps/http/mime.hpp"
+#include "apps/http/target.hpp"
+
+namespace strictsend::http {
+
+Session::Session(Stream& stream, FileRequests& files, const Clock& clock,
+                 const SessionLimits& limits)
+    : stream_(stream),
+      files_(files),
+      clock_(clock),
+      limits_(limits),
+      parser_(limits.head_bytes_max),
+      phase_began_(clock.now()) {}
+
+void Session::on_readable() {
+  advance();
+}
+
+void Session::on_peer_closed() {
+  peer_closed_ = true;
+  advance();
+}
+
+void Session::on_resolved(Resolution resolution) {
+  if (phase_ != Phase::resolving) return;  // the peer went meanwhile
+  if (resolution)
+    answer(std::move(*resolution));
+  else
+    refuse(resolution.error());
+  advance();
+}
+
+void Session::on_released() {
+  --responses_queued_;
+  // The idle time, or the time for the peer's FIN, begins with the last byte's arrival.
+  if (responses_queued_ == 0 && !head_begun_) phase_began_ = clock_.now();
+  advance();
+}
+
+void Session::on_send_possible() {
+  if (phase_ != Phase::blocked) return;
+  send();
+  advance();
+}
+
+void Session::on_tick() {
+  if (clock_.now() < deadline()) return;
+  if (phase_ == Phase::reading && head_begun_) {
+    close_after_ = true;
+    response_ = Response{};
+    refuse_and_close(Refusal{408, fmt::format("The request did not arrive whole within {} ms.",
+                                              limits_.request_timeout.count())});
+  } else if (phase_ == Phase::closing) {
+    stream_.abort();
+    end();
+  } else {
+    begin_closing();  // idle, or a request body that does not come
+  }
+  advance();
+}
+
+void Session::drain() {
+  draining_ = true;
+  advance();
+}
+
+TimePoint Session::deadline() const {
+  switch (phase_) {
+    case Phase::reading:
+      if (head_begun_) return phase_began_ + limits_.request_timeout;
+      return responses_queued_ == 0 ? phase_began_ + limits_.idle_timeout : TimePoint::max();
+    case Phase::skipping_body:
+      return phase_began_ + limits_.request_timeout;
+    case Phase::closing:
+      // While responses are on their way, the transport watches over the peer's progress.
+      return responses_queued_ == 0 ? phase_began_ + limits_.linger_timeout : TimePoint::max();
+    case Phase::resolving:
+    case Phase::blocked:
+    case Phase::done:
+      break;
+  }
+  return TimePoint::max();
+}
+
+void Session::advance() {
+  for (bool again = true; again;) {
+    switch (phase_) {
+      case Phase::reading:
+        again = read_head();
+        break;
+      case Phase::skipping_body:
+        again = skip_body();
+        break;
+      case Phase::closing:
+        discard_input();
+        again = false;
+        break;
+      case Phase::resolving:
+      case Phase::blocked:
+      case Phase::done:
+        again = false;
+        break;
+    }
+  }
+}
+
+bool Session::read_head() {
+  if (draining_) {
+    begin_closing();
+    return true;
+  }
+  if (responses_queued_ >= limits_.responses_max) return false;
+
+  std::size_t consumed = 0;
+  const RequestParser::Outcome outcome = parser_.parse(buffer_, consumed);
+  buffer_.erase(0, consumed);
+  switch (outcome) {
+    case RequestParser::Outcome::complete:
+      take_request();
+      return true;
+    case RequestParser::Outcome::malformed:
+      response_ = Response{};
+      refuse_and_close(Refusal{400, parser_.complaint()});
+      return true;
+    case RequestParser::Outcome::too_large:
+      response_ = Response{};
+      refuse_and_close(Refusal{
+          431, fmt::format("The request's head is longer than {} bytes.", limits_.head_bytes_max)});
+      return true;
+    case RequestParser::Outcome::incomplete:
+      break;
+  }
+
+  if (!head_begun_ && (parser_.begun() || !buffer_.empty())) {
+    head_begun_ = true;
+    phase_began_ = clock_.now();
+  }
+  if (fill()) return true;
+  if (!peer_closed_) return false;
+  begin_closing();
+  return true;
+}
+
+void Session::take_request() {
+  const Request& request = parser_.request();
+  response_ = Response{};
+  response_.method = request.method_name;
+  response_.target = request.target;
+  body_left_bytes_ = request.body_bytes;
+  const bool has_body = request.body_bytes > 0 || request.body_is_coded;
+  // No body is of use to this server. A short one is skipped; of any other, or one for which the
+  // client waits to be invited, the final response says that the connection ends (RFC 9110
+  // §10.1.1).
+  close_after_ = !request.keep_alive || request.body_is_coded ||
+                 request.body_bytes > limits_.skipped_body_bytes_max ||
+                 (has_body && request.expects_continue);
+
+  const bool host_wrong =
+      request.host_fields > 1 || (request.host_fields == 0 && request.minor_version >= 1);
+  if (host_wrong) return refuse_and_close(Refusal{400, "A request needs exactly one Host field."});
+  if (request.method == Method::other)
+    return refuse(Refusal{405, "Only GET and HEAD are served here."});
+  auto path = path_of_target(request.target);
+  if (!path) return refuse(path.error());
+
+  path_ = std::move(*path);
+  phase_ = Phase::resolving;
+  files_.request_file(path_);
+}
+
+void Session::answer(std::unique_ptr<Representation> representation) {
+  close_after_ = close_after_ || draining_;
+  response_.status = 200;
+  response_.head = file_head(representation->attributes(), media_type(path_), clock_.unix_seconds(),
+                             persistence());
+  const bool head_only =
+      parser_.request().method == Method::head || representation->attributes().size_bytes == 0;
+  if (!head_only) response_.body = std::move(representation);
+  send();
+}
+
+void Session::refuse(const Refusal& refusal) {
+  close_after_ = close_after_ || draining_;
+  response_.status = refusal.status;
+  response_.head = refusal_message(refusal, clock_.unix_seconds(), persistence(),
+                                   parser_.request().method != Method::head);
+  send();
+}
+
+void Session::refuse_and_close(const Refusal& refusal) {
+  close_after_ = true;
+  refuse(refusal);
+}
+
+void Session::send() {
+  switch (stream_.send(response_)) {
+    case SendOutcome::queued:
+      ++responses_queued_;
+      after_response();
+      break;
+    case SendOutcome::later:
+      phase_ = Phase::blocked;
+      break;
+    case SendOutcome::gone:
+      end();
+      break;
+  }
+}
+
+void Session::after_response() {
+  if (close_after_) {
+    begin_closing();
+  } else if (body_left_bytes_ > 0) {
+    phase_ = Phase::skipping_body;
+    phase_began_ = clock_.now();
+  } else {
+    begin_reading();
+  }
+}
+
+bool Session::skip_body() {
+  const std::size_t here =
+      static_cast<std::size_t>(std::min<std::uint64_t>(body_left_bytes_, buffer_.size()));
+  buffer_.erase(0, here);
+  body_left_bytes_ -= here;
+  if (body_left_bytes_ == 0) {
+    begin_reading();
+    return true;
+  }
+  if (fill()) return true;
+  if (!peer_closed_ && !draining_) return false;
+  begin_closing();
+  return true;
+}
+
+bool Session::fill() {
+  const std::size_t held = buffer_.size();
+  if (held >= limits_.head_bytes_max) return false;
+  buffer_.resize(limits_.head_bytes_max);
+  const std::size_t received =
+      stream_.receive(std::as_writable_bytes(std::span(buffer_).subspan(held)));
+  buffer_.resize(held + received);
+  return received > 0;
+}
+
+void Session::discard_input() {
+  std::array<std::byte, 4096> scrap;
+  while (const std::size_t received = stream_.receive(scrap)) {
+    discarded_bytes_ += received;
+    if (discarded_bytes_ > limits_.linger_bytes_max) {
+      stream_.abort();
+      return end();
+    }
+  }
+}
+
+void Session::begin_reading() {
+  parser_.reset();
+  head_begun_ = false;
+  close_after_ = false;
+  phase_ = Phase::reading;
+  phase_began_ = clock_.now();
+}
+
+void Session::begin_closing() {
+  stream_.close();
+  buffer_ = std::string();
+  head_begun_ = false;
+  phase_ = Phase::closing;
+  phase_began_ = clock_.now();
+}
+
+void Session::end() {
+  phase_ = Phase::done;
+  buffer_ = std::string();
+  response_ = Response{};
+}
+
+Persistence Session::persistence() const {
+  if (close_after_) return Persistence::close;
+  return parser_.request().minor_version == 0 ? Persistence::keep_and_say : Persistence::keep;
+}
+
+}  // namespace strictsend::http
