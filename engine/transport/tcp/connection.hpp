@@ -117,6 +117,8 @@ class Connection {
   [[nodiscard]] std::uint32_t ssthresh_bytes() const {
     return sender_.congestion().ssthresh_bytes();
   }
+  [[nodiscard]] Seq next_receive_seq() const { return receiver_.next(); }  ///< RCV.NXT
+  [[nodiscard]] std::uint32_t receive_window_bytes() const { return receiver_.window_bytes(); }
   [[nodiscard]] std::uint32_t peer_window_bytes() const { return sender_.window_bytes(); }
   [[nodiscard]] Duration srtt() const { return sender_.rtt().srtt(); }
   [[nodiscard]] Duration rto() const { return sender_.rtt().rto(); }

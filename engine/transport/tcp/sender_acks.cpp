@@ -56,7 +56,6 @@ void Sender::on_advance(Position to, Time now) {
   una_ = to;
   nxt_ = std::max(nxt_, una_);
   unanswered_ = 0;
-  persist_back_offs_ = 0;
   forced_ = false;
   last_advance_ = acked;
   bool restart = true;
@@ -71,7 +70,8 @@ void Sender::on_advance(Position to, Time now) {
                           .after_timeout = una_ <= recover_});
     }
   }
-  if (restart) arm(Timer::none, Time::never());  // RFC 6298 §5.2, 5.3
+  // RFC 6298 §5.2, 5.3. Probing goes on with its back-off while the window stays closed.
+  if (restart && timer_ == Timer::retransmit) arm(Timer::none, Time::never());
   update_timer(now);
 }
 
