@@ -9,6 +9,7 @@
 #include "base/endian.hpp"
 #include "base/inet_checksum.hpp"
 #include "base/result.hpp"
+#include "base/siphash.hpp"
 
 namespace strictsend {
 namespace {
@@ -38,6 +39,13 @@ TEST(BigEndian, stores_the_most_significant_byte_first) {
   std::memcpy(bytes.data(), &field, 4);
   EXPECT_EQ(bytes, (std::array<unsigned char, 4>{1, 2, 3, 4}));
   EXPECT_EQ(field.get(), 0x01020304U);
+}
+
+TEST(SipHash, matches_the_test_vector_of_its_paper_appendix_a) {
+  std::array<unsigned char, 15> message{};
+  for (unsigned char i = 0; i < 15; ++i) message[i] = i;
+  const SipKey key{0x0706050403020100, 0x0f0e0d0c0b0a0908};
+  EXPECT_EQ(siphash(key, std::as_bytes(std::span(message))), 0xa129ca6149be45e5);
 }
 
 TEST(Error, message_names_operation_errno_and_hint) {
