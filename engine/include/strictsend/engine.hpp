@@ -95,7 +95,7 @@ struct Event {
                   ///< polled
     sent,         ///< the splice's last byte was handed to the NIC
     released,     ///< the splice's bytes are acknowledged (or given up) and no descriptor refers to
-               ///< them: the last event of a splice, exactly one for each successful submit
+                  ///< them: the last event of a splice, exactly one for each successful submit
   };
   Kind kind = Kind::accepted;
   ConnectionId connection;

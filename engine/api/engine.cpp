@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "engine/api/engine_impl.hpp"
+#include <strictsend/engine.hpp>
+
+namespace strictsend {
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(const EngineConfig& config) {
+  Result<std::unique_ptr<Impl>> impl = Impl::open(config);
+  if (!impl) return tl::unexpected(std::move(impl.error()));
+  return std::unique_ptr<Engine>(new Engine(std::move(*impl)));
+}
+
+std::string Engine::description() const {
+  return impl_->description();
+}
+Ipv4Address Engine::address() const {
+  return impl_->address();
+}
+std::uint64_t Engine::memory_bytes() const {
+  return impl_->memory_bytes();
+}
+Result<void> Engine::listen(std::uint16_t port) {
+  return impl_->listen(port);
+}
+int Engine::event_fd() const {
+  return impl_->event_fd();
+}
+std::size_t Engine::poll(std::span<Event> events) {
+  return impl_->poll(events);
+}
+
+Result<std::size_t> Engine::receive(ConnectionId connection, std::span<std::byte> into) {
+  return impl_->receive(connection, into);
+}
+Result<void> Engine::close(ConnectionId connection) {
+  return impl_->request(connection, engine::Flow::request_close, "close");
+}
+Result<void> Engine::abort(ConnectionId connection) {
+  return impl_->request(connection, engine::Flow::request_abort, "abort");
+}
+
+Result<File> Engine::open_file(const std::string& path, int flags) {
+  auto opened = impl_->cache().open_file(path, flags);
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  File file;
+  file.impl_ = std::move(*opened);
+  return file;
+}
+
+Result<File> Engine::open_file(int fd) {
+  auto opened = impl_->cache().open_file(fd);
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  File file;
+  file.impl_ = std::move(*opened);
+  return file;
+}
+
+Result<Snapshot> Engine::freeze(File& file, std::uint64_t offset, std::uint64_t length_bytes) {
+  STRICTSEND_ASSERT(file.valid());
+  auto state = impl_->cache().freeze(file.impl_, offset, length_bytes);
+  if (!state) return tl::unexpected(std::move(state.error()));
+  Snapshot snapshot;
+  snapshot.state_ = *state;
+  return snapshot;
+}
+
+Result<std::uint64_t> Engine::submit(Splice splice) {
+  return impl_->submit(std::move(splice));
+}
+Result<void> Engine::cancel(std::uint64_t splice_id) {
+  return impl_->cancel(splice_id);
+}
+EngineStats Engine::stats() const {
+  return impl_->stats();
+}
+EngineStats Engine::stop(std::uint32_t drain_ms) {
+  return impl_->stop(drain_ms);
+}
+
+}  // namespace strictsend

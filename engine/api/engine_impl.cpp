@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/api/engine_impl.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "base/assert.hpp"
+
+namespace strictsend {
+
+using engine::Flow;
+using engine::LoopThread;
+using engine::SpliceOp;
+
+std::uint64_t Engine::Impl::memory_bytes() const {
+  std::uint64_t bytes = cache_->arena_bytes() + cache_->metadata_bytes() + splices_.memory_bytes() +
+                        inline_bytes_max_;
+  for (const auto& thread : threads_)
+    bytes += thread->loop().memory_bytes();
+  return bytes;
+}
+
+std::string Engine::Impl::description() const {
+  return port_->capabilities().description + "; packets: " + (linear_ ? "linear" : "fragments") +
+         ", " + form_reason_;
+}
+
+Result<void> Engine::Impl::listen(std::uint16_t port) {
+  if (port == 0)
+    return fail("listen", EINVAL, "port 0 cannot be listened on; name one in 1..65535");
+  const Result<void> steered = port_->accept_flows({.ipv4_address = address_, .tcp_port = port});
+  if (!steered) return steered;
+  for (auto& thread : threads_)
+    thread->loop().listen(port);
+  return {};
+}
+
+LoopThread& Engine::Impl::thread_of(std::uint32_t slot) {
+  return *threads_[slot / config_.max_connections];
+}
+
+Flow* Engine::Impl::find(ConnectionId id) {
+  if (id.slot / config_.max_connections >= threads_.size()) return nullptr;
+  Flow& flow = thread_of(id.slot).loop().flows()[id.slot % config_.max_connections];
+  const bool alive = flow.generation.load(std::memory_order_acquire) == id.generation &&
+                     flow.open.load(std::memory_order_acquire);
+  return alive ? &flow : nullptr;
+}
+
+std::size_t Engine::Impl::poll(std::span<Event> events) {
+  const auto done = [this](SpliceOp& op) {
+    const std::lock_guard lock(mutex_);
+    inline_bytes_ -= op.header.size() + op.trailer.size();
+    splices_.give_back(op);
+  };
+  return events_.take(events, done, [this](Flow& flow) { recycle(flow); });
+}
+
+void Engine::Impl::recycle(Flow& flow) {
+  flow.open.store(false, std::memory_order_relaxed);
+  // Release: who sees the new generation sees nothing of the old connection.
+  flow.generation.fetch_add(1, std::memory_order_release);
+  LoopThread& thread = thread_of(flow.slot);
+  thread.loop().request(flow, Flow::request_recycle);
+  thread.wake();
+}
+
+Result<std::size_t> Engine::Impl::receive(ConnectionId id, std::span<std::byte> into) {
+  Flow* flow = find(id);
+  if (flow == nullptr) return fail("receive", ENOTCONN, "the connection is gone");
+  const std::size_t count = flow->received.take(into);
+  if (count > 0) {
+    LoopThread& thread = thread_of(id.slot);
+    thread.loop().request(*flow, Flow::request_consumed);
+    thread.wake();
+  }
+  return count;
+}
+
+Result<void> Engine::Impl::request(ConnectionId id, Flow::RequestBit bit, const char* operation) {
+  Flow* flow = find(id);
+  if (flow == nullptr) return fail(operation, ENOTCONN, "the connection is gone");
+  LoopThread& thread = thread_of(id.slot);
+  thread.loop().request(*flow, bit);
+  thread.wake();
+  return {};
+}
+
+Result<std::uint64_t> Engine::Impl::submit(Splice splice) {
+  const std::size_t inline_bytes = splice.header.size() + splice.trailer.size();
+  const std::uint64_t file_bytes = splice.snapshot.valid() ? splice.snapshot.length_bytes() : 0;
+  if (inline_bytes > Splice::max_inline_bytes) {
+    return fail("submit", EMSGSIZE,
+                "header and trailer are at most 65536 bytes together; send more as a file");
+  }
+  if (inline_bytes + file_bytes == 0) {
+    return fail("submit", EINVAL, "nothing to send: give a snapshot, a header or a trailer");
+  }
+  Flow* flow = find(splice.connection);
+  if (flow == nullptr) return fail("submit", ENOTCONN, "the connection is gone");
+
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return fail("submit", ESHUTDOWN, "the engine has been stopped");
+  if (inline_bytes_ + inline_bytes > inline_bytes_max_) {
+    return fail("submit", EAGAIN, "too many header bytes wait: poll for `released` events first");
+  }
+  SpliceOp* op = splices_.take();
+  if (op == nullptr) {
+    return fail("submit", EAGAIN, "all max_splices are in use: poll for `released` events first");
+  }
+  inline_bytes_ += inline_bytes;
+  op->flow = flow;
+  op->connection = splice.connection;
+  op->notify_sent = splice.notify_sent;
+  op->user_data = splice.user_data;
+  op->header.assign(splice.header.begin(), splice.header.end());
+  op->trailer.assign(splice.trailer.begin(), splice.trailer.end());
+  op->file_offset = file_bytes > 0 ? splice.snapshot.offset() : 0;
+  op->file_bytes = file_bytes;
+  op->snapshot = std::exchange(splice.snapshot.state_, nullptr);
+  const std::uint64_t id = op->id();
+  ++splices_submitted_;
+  LoopThread& thread = thread_of(splice.connection.slot);
+  thread.loop().submit(*op);
+  thread.wake();
+  return id;
+}
+
+Result<void> Engine::Impl::cancel(std::uint64_t splice_id) {
+  const std::lock_guard lock(mutex_);
+  SpliceOp* op = splices_.find(splice_id);
+  if (op == nullptr) return fail("cancel", ENOENT, "no such splice: it has been released");
+  op->cancel_requested.store(true, std::memory_order_relaxed);
+  Flow& flow =
+      thread_of(op->connection.slot).loop().flows()[op->connection.slot % config_.max_connections];
+  LoopThread& thread = thread_of(op->connection.slot);
+  thread.loop().request(flow, Flow::request_cancel);
+  thread.wake();
+  return {};
+}
+
+EngineStats Engine::Impl::stats() const {
+  EngineStats stats;
+  for (const auto& thread : threads_) {
+    const engine::LoopCounters& loop = thread->loop().counters();
+    stats.connections_accepted += loop.connections_accepted.get();
+    stats.connections_refused += loop.connections_refused.get();
+    stats.connections_open += loop.connections_open.get();
+    stats.segments_sent += loop.segments_sent.get();
+    stats.segments_retransmitted += loop.segments_retransmitted.get();
+    stats.segments_received += loop.segments_received.get();
+    stats.segments_invalid += loop.segments_invalid.get();
+    stats.payload_bytes_sent += loop.payload_bytes_sent.get();
+    stats.payload_bytes_copied += loop.payload_bytes_copied.get();
+    stats.splices_released += loop.splices_released.get();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stats.splices_submitted = splices_submitted_;
+  }
+  const pagecache::CacheStats cache = cache_->stats();
+  stats.pages_preserved = cache.pages_preserved;
+  stats.pages_redirected = cache.pages_redirected;
+  stats.pages_came_home = cache.pages_came_home;
+  stats.write_faults = cache.write_faults;
+  stats.writer_waits = cache.writer_waits;
+  stats.writer_stall_ns_max = cache.writer_stall_ns_max;
+  stats.sends_failed_for_writers = cache.sends_failed_for_writers;
+  stats.frames_total = cache.frames_total;
+  stats.frames_free = cache.frames_free;
+  stats.frames_cached = cache.frames_cached;
+  stats.frames_history = cache.frames_history;
+  stats.frames_port = cache.frames_port;
+  stats.frames_pinned = cache.frames_pinned;
+  stats.snapshots_live = cache.snapshots_live;
+  stats.audit_failures = cache.audit_failures;
+  return stats;
+}
+
+EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
+  const auto stopped = [this] {
+    const std::lock_guard lock(mutex_);
+    return stopped_;
+  };
+  if (stopped()) return stats();
+  for (auto& thread : threads_)
+    thread->drain();
+  const Time limit = monotonic_now() + milliseconds(drain_ms);
+  const auto quiet = [](const auto& thread) { return thread->quiet(); };
+  while (monotonic_now() < limit && !std::all_of(threads_.begin(), threads_.end(), quiet)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  for (auto& thread : threads_)
+    thread->stop();
+  port_.reset();  // detaches from the interface; no descriptor refers to any frame
+  // Whatever still cannot be collected is a snapshot that the application holds.
+  const bool settled = cache_->settle(seconds(10));
+  const EngineStats closing = stats();
+  STRICTSEND_ASSERT(closing.frames_pinned == 0);
+  STRICTSEND_ASSERT(settled || closing.snapshots_live > 0);
+  return closing;
+}
+
+Engine::Impl::~Impl() {
+  stop(0);
+}
+
+}  // namespace strictsend

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/exchange/event_queue.hpp"
+#include "engine/exchange/notifier.hpp"
+#include "engine/exchange/splice_pool.hpp"
+#include "engine/loop/loop_thread.hpp"
+#include "nic/port.hpp"
+#include "pagecache/page_cache.hpp"
+#include <strictsend/engine.hpp>
+
+namespace strictsend {
+
+/// Everything an engine owns, in the order of its making; the reverse is the order of its end: the
+/// engine threads first, then the port, then the page cache whose arena the port was registered on.
+class Engine::Impl {
+ public:
+  static Result<std::unique_ptr<Impl>> open(const EngineConfig& config);
+  Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCache> cache,
+       std::unique_ptr<nic::Port> port, UniqueFd event_fd, std::uint64_t inline_bytes_max);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  [[nodiscard]] std::string description() const;
+  [[nodiscard]] std::uint64_t memory_bytes() const;
+  Result<void> listen(std::uint16_t port);
+  std::size_t poll(std::span<Event> events);
+  Result<std::size_t> receive(ConnectionId id, std::span<std::byte> into);
+  Result<void> request(ConnectionId id, engine::Flow::RequestBit bit, const char* operation);
+  Result<std::uint64_t> submit(Splice splice);
+  Result<void> cancel(std::uint64_t splice_id);
+  [[nodiscard]] EngineStats stats() const;
+  EngineStats stop(std::uint32_t drain_ms);
+
+  [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
+  [[nodiscard]] int event_fd() const { return notifier_.event_fd(); }
+  [[nodiscard]] Ipv4Address address() const { return address_; }
+
+ private:
+  Result<void> start_threads();
+  [[nodiscard]] engine::LoopThread& thread_of(std::uint32_t slot);
+  [[nodiscard]] engine::Flow* find(ConnectionId id);
+  void recycle(engine::Flow& flow);
+
+  const EngineConfig config_;
+  Ipv4Address address_{};
+  std::string form_reason_;
+  bool linear_ = false;
+
+  std::unique_ptr<pagecache::PageCache> cache_;
+  std::unique_ptr<nic::Port> port_;
+  engine::Notifier notifier_;
+  engine::EventQueue events_;
+
+  /// Guards the splice pool and `stopped_`. Held for a moment by application threads, never by an
+  /// engine thread; a submit pushes under it, so that nothing comes behind the last turn's intake.
+  mutable std::mutex mutex_;
+  engine::SplicePool splices_;
+  std::uint64_t splices_submitted_ = 0;
+  const std::uint64_t inline_bytes_max_;  ///< bounds the memory of headers and trailers
+  std::uint64_t inline_bytes_ = 0;
+  bool stopped_ = false;
+
+  std::vector<std::unique_ptr<engine::LoopThread>> threads_;  ///< one for each NIC queue
+};
+
+}  // namespace strictsend

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/eventfd.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "engine/api/engine_impl.hpp"
+#include "nic/open_port.hpp"
+
+// Setting an engine up: checking what was asked for, choosing, and making the parts in their order.
+
+namespace strictsend {
+namespace {
+
+// The part of the arena that belongs to the port: header buffers, then receive buffers.
+constexpr std::uint32_t tx_buffer_bytes_small = 2048;
+constexpr std::uint32_t tx_slots_small = 2048;
+constexpr std::uint32_t tx_frames = tx_slots_small * tx_buffer_bytes_small / page_bytes;
+constexpr std::uint32_t receive_frames = 2048;
+
+constexpr std::uint32_t ethernet_bytes = 14;
+constexpr std::uint32_t ipv4_and_tcp_bytes = 40;
+
+/// The most inline bytes (headers and trailers of splices) that may wait at one time.
+std::uint64_t inline_bytes_max(const EngineConfig& config) {
+  return std::max<std::uint64_t>(std::uint64_t{config.max_splices} * 1024,
+                                 16 * Splice::max_inline_bytes);
+}
+
+Result<void> check(const EngineConfig& config) {
+  const auto bad = [](const char* hint) { return fail("engine configuration", EINVAL, hint); };
+  if (config.cache_bytes < 1024 * page_bytes) return bad("cache_bytes must be at least 4 MiB");
+  if (config.cache_bytes / page_bytes >= (std::uint64_t{1} << 32) - (1 << 20)) {
+    return bad("cache_bytes must be below 16 TiB");
+  }
+  if (config.spare_frames >= config.cache_bytes / page_bytes / 2) {
+    return bad("spare_frames must be less than half of the cache's frames");
+  }
+  if (config.max_connections < 1 || config.max_connections > 1'000'000) {
+    return bad("max_connections must be 1 to 1000000");
+  }
+  if (config.max_splices < 1 || config.max_splices > 1'000'000) {
+    return bad("max_splices must be 1 to 1000000");
+  }
+  if (!std::has_single_bit(config.receive_buffer_bytes) || config.receive_buffer_bytes < 2048 ||
+      config.receive_buffer_bytes > (1U << 20)) {
+    return bad("receive_buffer_bytes must be a power of two from 2048 to 1048576");
+  }
+  return {};
+}
+
+struct Form {
+  bool linear = false;
+  std::string reason;
+};
+
+/// Whether packets of several descriptors can carry this MTU's payload straight from the pages.
+bool can_send_fragments(const nic::PortCapabilities& port) {
+  const auto pages = static_cast<std::uint32_t>((port.mtu_bytes + page_bytes - 2) / page_bytes + 1);
+  const std::uint32_t each = port.max_fragment_bytes >= page_bytes ? 1 : 2;
+  return port.max_fragments >= 1 + pages * each;
+}
+
+Result<Form> choose_form(TxForm wanted, const nic::PortCapabilities& port) {
+  const bool able = can_send_fragments(port);
+  switch (wanted) {
+    case TxForm::linear:
+      return Form{true, "as configured"};
+    case TxForm::fragments:
+      if (!able) {
+        return fail("packet form", ENOTSUP,
+                    "this port sends packets of " + std::to_string(port.max_fragments) +
+                        " pieces at most (AF_XDP needs Linux 6.6 for more); use --tx linear");
+      }
+      return Form{false, "as configured"};
+    case TxForm::automatic:
+      break;
+  }
+  if (!able) return Form{true, "because the port cannot send packets of several pieces"};
+  if (port.copies_payload) {
+    return Form{
+        true,
+        "because what stands behind the port copies each packet anyway, and takes longer over pieces"};
+  }
+  return Form{false, "so that the pages themselves are sent"};
+}
+
+Result<SipKey> random_key() {
+  SipKey key;
+  if (::getrandom(&key, sizeof key, 0) != static_cast<ssize_t>(sizeof key)) {
+    return fail("getrandom", errno);
+  }
+  return key;
+}
+
+tcp::Config tcp_config(const EngineConfig& config, std::uint32_t mss_bytes) {
+  tcp::Config tcp;
+  tcp.mss_bytes = static_cast<std::uint16_t>(mss_bytes);
+  tcp.receive_buffer_bytes = config.receive_buffer_bytes;
+  tcp.time_wait = milliseconds(config.time_wait_ms);
+  tcp.idle_timeout = milliseconds(config.idle_timeout_ms);
+  return tcp;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& config) {
+  if (const Result<void> checked = check(config); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  pagecache::CacheConfig cache_config;
+  cache_config.cache_bytes = config.cache_bytes;
+  cache_config.port_frames = tx_frames + receive_frames;
+  cache_config.spare_frames = config.spare_frames;
+  cache_config.snapshots_max = config.max_splices + 64;  // frozen, on the way to submit
+  cache_config.writer_wait_limit = milliseconds(config.writer_wait_limit_ms);
+  cache_config.protect = config.protection == Protection::on;
+  cache_config.audit = config.audit;
+  auto cache = pagecache::PageCache::create(cache_config);
+  if (!cache) return tl::unexpected(std::move(cache.error()));
+
+  const FrameIndex port_begin = (*cache)->port_frames_begin();
+  const nic::DmaMemory memory{.base = (*cache)->dma_view(),
+                              .size_bytes = (*cache)->arena_bytes(),
+                              .fd = (*cache)->arena_fd(),
+                              .receive_begin = port_begin.plus(tx_frames),
+                              .receive_end = port_begin.plus(tx_frames + receive_frames)};
+  auto port = nic::open_port({config.nic, memory, config.pcap_path});
+  if (!port) return tl::unexpected(std::move(port.error()));
+
+  UniqueFd event_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event_fd.valid()) return fail("eventfd", errno, "raise RLIMIT_NOFILE (ulimit -n)");
+
+  auto impl = std::make_unique<Impl>(config, std::move(*cache), std::move(port->port),
+                                     std::move(event_fd), inline_bytes_max(config));
+  const std::optional<Ipv4Address> address = config.address ? config.address : port->ipv4_address;
+  if (!address) {
+    return fail("engine address", EADDRNOTAVAIL,
+                "the interface has no IPv4 address: give it one (ip addr add) or pass --address");
+  }
+  impl->address_ = *address;
+  if (const Result<void> started = impl->start_threads(); !started) {
+    return tl::unexpected(started.error());
+  }
+  return impl;
+}
+
+Engine::Impl::Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCache> cache,
+                   std::unique_ptr<nic::Port> port, UniqueFd event_fd,
+                   std::uint64_t inline_bytes_max)
+    : config_(config),
+      cache_(std::move(cache)),
+      port_(std::move(port)),
+      notifier_(std::move(event_fd)),
+      events_(notifier_),
+      splices_(config.max_splices),
+      inline_bytes_max_(inline_bytes_max) {}
+
+Result<void> Engine::Impl::start_threads() {
+  const nic::PortCapabilities& port = port_->capabilities();
+  Result<Form> form = choose_form(config_.tx_form, port);
+  if (!form) return tl::unexpected(std::move(form.error()));
+  linear_ = form->linear;
+  form_reason_ = std::move(form->reason);
+
+  engine::LoopConfig loop;
+  loop.address = address_;
+  loop.linear = linear_;
+  loop.connections_max = config_.max_connections;
+  loop.receive_buffer_bytes = config_.receive_buffer_bytes;
+  // A linear packet must fit its header buffer, and a buffer does not cross a page.
+  const std::uint32_t packet_bytes = port.header_headroom_bytes + ethernet_bytes + port.mtu_bytes;
+  const bool large = linear_ && packet_bytes > tx_buffer_bytes_small;
+  loop.tx_buffer_bytes = large ? static_cast<std::uint32_t>(page_bytes) : tx_buffer_bytes_small;
+  loop.tx_slots = tx_frames * static_cast<std::uint32_t>(page_bytes) / loop.tx_buffer_bytes;
+  loop.tx_slots /= static_cast<std::uint32_t>(port_->queue_count());
+  std::uint32_t ip_bytes_max = port.mtu_bytes;
+  if (linear_) {
+    const std::uint32_t buffer =
+        std::min(loop.tx_buffer_bytes - port.header_headroom_bytes, port.max_fragment_bytes);
+    ip_bytes_max = std::min(ip_bytes_max, buffer - ethernet_bytes);
+  }
+  loop.tcp = tcp_config(config_, std::min<std::uint32_t>(ip_bytes_max, 65535) - ipv4_and_tcp_bytes);
+  Result<SipKey> key = random_key();
+  if (!key) return tl::unexpected(std::move(key.error()));
+  loop.secret = *key;
+
+  for (std::size_t i = 0; i < port_->queue_count(); ++i) {
+    const auto queue_number = static_cast<std::uint32_t>(i);
+    loop.first_slot = queue_number * config_.max_connections;
+    loop.tx_buffers_begin = cache_->port_frames_begin().plus(
+        queue_number * tx_frames / static_cast<std::uint32_t>(port_->queue_count()));
+    nic::Queue& queue = port_->queue(i);
+    auto thread = engine::LoopThread::start(
+        std::make_unique<engine::QueueLoop>(loop, queue, port, *cache_, notifier_, monotonic_now()),
+        queue, microseconds(config_.spin_us));
+    if (!thread) return tl::unexpected(std::move(thread.error()));
+    threads_.push_back(std::move(*thread));
+  }
+  return {};
+}
+
+}  // namespace strictsend

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/exchange/event_queue.hpp"
+
+namespace strictsend::engine {
+namespace {
+
+Event event_of(Event::Kind kind, const Flow& flow) {
+  Event event;
+  event.kind = kind;
+  event.connection = {flow.slot, flow.generation.load(std::memory_order_relaxed)};
+  event.peer_address = flow.key.peer_address;
+  event.peer_port = flow.key.peer_port;
+  return event;
+}
+
+}  // namespace
+
+SpliceOp* EventQueue::next_splice_event(Event& event) {
+  SpliceOp& op = *splices_;
+  if (op.undelivered == 0) {
+    SpliceOp* next = op.event_next;  // before the bits are taken: then it may be posted again
+    op.undelivered = op.events.exchange(0, std::memory_order_acq_rel);
+    splices_next_ = next;
+  }
+  event = Event{};
+  event.connection = op.connection;
+  event.user_data = op.user_data;
+  if ((op.undelivered & SpliceOp::event_sent) != 0) {
+    op.undelivered &= ~SpliceOp::event_sent;
+    event.kind = Event::Kind::sent;
+    event.result = op.sent_result;
+    if (op.undelivered == 0) splices_ = splices_next_;
+    return nullptr;
+  }
+  op.undelivered = 0;
+  event.kind = Event::Kind::released;
+  event.result = op.result;
+  splices_ = splices_next_;
+  return &op;
+}
+
+bool EventQueue::next_flow_event(Event& event) {
+  Flow& flow = *flows_;
+  if (flow.undelivered == 0) {
+    flows_next_ = flow.event_next;
+    flow.undelivered = flow.events.exchange(0, std::memory_order_acq_rel);
+  }
+  const std::uint32_t bits = flow.undelivered;
+  if ((bits & Flow::event_accepted) != 0) {
+    flow.undelivered &= ~Flow::event_accepted;
+    event = event_of(Event::Kind::accepted, flow);
+  } else if ((bits & Flow::event_readable) != 0) {
+    flow.undelivered &= ~Flow::event_readable;
+    event = event_of(Event::Kind::readable, flow);
+  } else if ((bits & Flow::event_peer_closed) != 0) {
+    flow.undelivered &= ~Flow::event_peer_closed;
+    event = event_of(Event::Kind::peer_closed, flow);
+  } else {
+    flow.undelivered = 0;
+    flows_ = flows_next_;
+    flow.event_next = closing_;  // nothing is posted on a flow after `closed`
+    closing_ = &flow;
+    return false;
+  }
+  if (flow.undelivered == 0) flows_ = flows_next_;
+  return true;
+}
+
+Event EventQueue::closed_event(const Flow& flow) {
+  Event event = event_of(Event::Kind::closed, flow);
+  event.result.error = flow.close_error;
+  return event;
+}
+
+bool EventQueue::refill() {
+  notifier_.take(flows_, splices_);
+  closed_ = closing_;
+  closing_ = nullptr;
+  return flows_ != nullptr || splices_ != nullptr || closed_ != nullptr;
+}
+
+}  // namespace strictsend::engine

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/exchange/notifier.hpp"
+
+#include <sys/eventfd.h>
+
+#include <unistd.h>
+
+namespace strictsend::engine {
+
+void Notifier::publish() {
+  if (!signalled_.exchange(true, std::memory_order_seq_cst)) {
+    // Cannot fail: the counter is read to zero before signalled_ is cleared.
+    ::eventfd_write(event_fd_.get(), 1);
+  }
+}
+
+void Notifier::take(Flow*& flows, SpliceOp*& splices) {
+  if (signalled_.load(std::memory_order_relaxed)) {
+    eventfd_t count = 0;
+    ::eventfd_read(event_fd_.get(), &count);
+    // Cleared before the lists are taken: what is posted after this signals again.
+    signalled_.exchange(false, std::memory_order_seq_cst);
+  }
+  flows = flows_.take_all();
+  splices = splices_.take_all();
+}
+
+}  // namespace strictsend::engine

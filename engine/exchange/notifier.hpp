@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+#include "engine/exchange/intake.hpp"
+#include "engine/exchange/splice_op.hpp"
+#include "engine/flow/flow.hpp"
+
+namespace strictsend::engine {
+
+/// Events on their way from the engine threads to the thread that polls: flows and splices with
+/// event bits set, and an eventfd that is written only when the poller may be asleep on it.
+///
+/// A slot with bits set is in its intake exactly once, so nothing can overflow or get lost, however
+/// late the application polls.
+class Notifier {
+ public:
+  explicit Notifier(UniqueFd event_fd) : event_fd_(std::move(event_fd)) {}
+
+  // Engine threads.
+  void post(SpliceOp& op, SpliceOp::EventBit bit) {
+    if (op.events.fetch_or(bit, std::memory_order_acq_rel) == 0) splices_.push(&op);
+  }
+  void post(Flow& flow, Flow::EventBit bit) {
+    if (flow.events.fetch_or(bit, std::memory_order_acq_rel) == 0) flows_.push(&flow);
+  }
+  /// Called once a poll by an engine thread that has posted something in it: wakes the poller
+  /// unless it has been woken since it last took events. The one system call here.
+  void publish();
+
+  // The polling thread.
+  [[nodiscard]] int event_fd() const { return event_fd_.get(); }
+  /// Takes what was posted, in order. Flows are taken first and are to be delivered last: a
+  /// `closed` bit that is seen was posted after the `released` bits of its splices.
+  void take(Flow*& flows, SpliceOp*& splices);
+
+ private:
+  UniqueFd event_fd_;
+  Intake<Flow, &Flow::event_next> flows_;
+  Intake<SpliceOp, &SpliceOp::event_next> splices_;
+  std::atomic<bool> signalled_ =
+      false;  ///< the eventfd is readable; set by publish, cleared by take
+};
+
+}  // namespace strictsend::engine

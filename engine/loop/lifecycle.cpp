@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/loop/queue_loop.hpp"
+
+namespace strictsend::engine {
+
+void QueueLoop::attach(SpliceOp& op) {
+  Flow& flow = *op.flow;
+  ++splices_live_;
+  counters_.splices_attached.add();
+  const bool stale = flow.generation.load(std::memory_order_acquire) != op.connection.generation;
+  if (stale || flow.phase != Flow::Phase::active || flow.finishing) {
+    op.flow = nullptr;  // not this connection's, whatever becomes of the slot
+    int error = ENOTCONN;
+    if (!stale && flow.finishing) error = EPIPE;
+    if (!stale && flow.close_error != 0) error = flow.close_error;
+    finish_splice(op, error);
+    return;
+  }
+  flow.stream.append(op);
+  ++flow.splices;
+  flow.connection->enqueue(op.stream_bytes());
+  mark_ready(flow);
+}
+
+void QueueLoop::carry_out(Flow& flow, std::uint32_t requests) {
+  if ((requests & Flow::request_recycle) != 0) {
+    flow.phase = Flow::Phase::free;
+    flow.connection.reset();
+    flows_.recycle(flow);
+    return;
+  }
+  if (flow.phase != Flow::Phase::active) return;
+  if ((requests & Flow::request_abort) != 0) {
+    abort_flow(flow, ECONNABORTED);
+    return;
+  }
+  if ((requests & Flow::request_consumed) != 0) {
+    const std::uint64_t taken = flow.received.taken();
+    flow.connection->consumed(static_cast<std::uint32_t>(taken - flow.consumed_bytes));
+    flow.consumed_bytes = taken;
+  }
+  if ((requests & Flow::request_cancel) != 0) cancel_requested(flow);
+  if (flow.phase != Flow::Phase::active) return;
+  if ((requests & Flow::request_close) != 0) {
+    flow.finishing = true;
+    flow.connection->finish();
+  }
+  mark_ready(flow);
+  set_timer(flow);
+}
+
+void QueueLoop::cancel_requested(Flow& flow) {
+  for (SpliceOp* op = flow.stream.head(); op != nullptr;) {
+    SpliceOp* next = op->stream_next;
+    if (op->cancel_requested.load(std::memory_order_relaxed)) {
+      // Once a byte of it is on the wire, or FIN is queued behind it, the stream cannot be mended.
+      if (flow.connection->sent_to() > op->stream_begin || flow.finishing) {
+        abort_flow(flow, ECANCELED);
+        return;
+      }
+      flow.connection->retract(op->stream_bytes());
+      flow.stream.remove_unsent(*op);
+      finish_splice(*op, ECANCELED);
+    }
+    op = next;
+  }
+}
+
+void QueueLoop::acknowledge(Flow& flow, std::uint64_t acked_to) {
+  while (SpliceOp* op = flow.stream.head()) {
+    if (op->stream_end() > acked_to) {
+      const std::uint64_t file_begin = op->stream_begin + op->header.size();
+      if (op->snapshot != nullptr && acked_to > file_begin) {
+        const std::uint64_t acked = std::min(op->file_bytes, acked_to - file_begin);
+        cache_.advance(*op->snapshot, op->file_offset + acked, now_);
+      }
+      op->result.bytes_acked = acked_to > op->stream_begin ? acked_to - op->stream_begin : 0;
+      return;
+    }
+    op->result.bytes_sent = op->result.bytes_acked = op->stream_bytes();
+    flow.stream.pop_front();
+    finish_splice(*op, 0);
+  }
+}
+
+void QueueLoop::finish_splice(SpliceOp& op, int error) {
+  op.finished = true;
+  op.result.error = error;
+  if (op.descriptors_out == 0) release_splice(op);
+}
+
+void QueueLoop::release_splice(SpliceOp& op) {
+  if (op.snapshot != nullptr) {
+    op.result.pages_preserved = pagecache::snapshot_pages_preserved(*op.snapshot);
+    cache_.release(op.snapshot);
+    op.snapshot = nullptr;
+  }
+  Flow* flow = op.flow;
+  --splices_live_;
+  counters_.splices_released.add();
+  post(op, SpliceOp::event_released);  // the slot is the poller's from here on
+  if (flow != nullptr) {
+    --flow->splices;
+    close_if_released(*flow);
+  }
+}
+
+void QueueLoop::end_flow(Flow& flow, int error) {
+  if (!flow.announced) --half_open_;
+  const std::uint64_t sent_to = flow.connection->sent_to();
+  wheel_.clear(flow.timer);
+  flows_.remove(flow);
+  flow.phase = Flow::Phase::dying;
+  flow.close_error = error;
+  ++flow.splices;  // so that the last splice of these does not close it before the loop ends
+  while (SpliceOp* op = flow.stream.head()) {
+    flow.stream.pop_front();
+    if (sent_to > op->stream_begin) {
+      op->result.bytes_sent = std::min(sent_to - op->stream_begin, op->stream_bytes());
+    }
+    // A splice that was cut short says so, however politely the connection ended.
+    finish_splice(*op, error != 0 ? error : ECONNRESET);
+  }
+  --flow.splices;
+  close_if_released(flow);
+}
+
+void QueueLoop::abort_flow(Flow& flow, int error) {
+  if (const std::optional<tcp::SegmentOut> reset = flow.connection->abort(now_)) {
+    send_control(flow.header, *reset);
+  }
+  end_flow(flow, error);
+}
+
+void QueueLoop::close_if_released(Flow& flow) {
+  if (flow.phase != Flow::Phase::dying || flow.splices > 0) return;
+  flow.phase = Flow::Phase::closed;
+  if (flow.announced) {
+    counters_.connections_open.set(counters_.connections_open.get() - 1);
+    post(flow, Flow::event_closed);  // its slot comes back by request_recycle
+  } else {
+    carry_out(flow, Flow::request_recycle);  // no application thread has heard of it
+  }
+}
+
+void QueueLoop::mark_ready(Flow& flow) {
+  if (flow.ready) return;
+  flow.ready = true;
+  ready_.push_back(flow);
+}
+
+void QueueLoop::set_timer(Flow& flow) {
+  wheel_.set(flow.timer, flow.connection->next_deadline());
+}
+
+void QueueLoop::post(Flow& flow, Flow::EventBit bit) {
+  notifier_.post(flow, bit);
+  posted_ = true;
+}
+
+void QueueLoop::post(SpliceOp& op, SpliceOp::EventBit bit) {
+  notifier_.post(op, bit);
+  posted_ = true;
+}
+
+}  // namespace strictsend::engine

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/loop/queue_loop.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/assert.hpp"
+
+namespace strictsend::engine {
+
+QueueLoop::QueueLoop(const LoopConfig& config, nic::Queue& queue, const nic::PortCapabilities& port,
+                     pagecache::PageCache& cache, Notifier& notifier, Time now)
+    : config_(config),
+      queue_(queue),
+      port_(port),
+      cache_(cache),
+      notifier_(notifier),
+      flows_(config.first_slot, config.connections_max, config.receive_buffer_bytes, config.secret),
+      slots_(config.tx_slots, config.tx_buffers_begin, config.tx_buffer_bytes),
+      builder_(cache, port, config.linear, config.tx_buffer_bytes),
+      wheel_(now),
+      pending_(config.tx_slots),
+      now_(now),
+      completion_seen_(now) {}
+
+QueueLoop::~QueueLoop() {
+  STRICTSEND_ASSERT(outstanding_ == 0);
+}
+
+std::uint64_t QueueLoop::memory_bytes() const {
+  return sizeof(*this) + flows_.memory_bytes() + slots_.memory_bytes() + pending_.size() * 4;
+}
+
+bool QueueLoop::poll(Time now) {
+  now_ = now;
+  worked_ = false;
+  reap_completions();
+  receive_packets();
+  take_commands();
+  run_timers();
+  pump_flows();
+  transmit_pending();
+  watch_device();
+  if (posted_) {
+    posted_ = false;
+    notifier_.publish();
+  }
+  return worked_;
+}
+
+void QueueLoop::reap_completions() {
+  std::array<nic::TxCompletion, burst> completions;
+  while (true) {
+    const std::size_t count = queue_.reap(completions);
+    for (std::size_t i = 0; i < count; ++i) {
+      TxSlot& slot = slots_[completions[i].cookie];
+      STRICTSEND_ASSERT(slot.under_descriptor);
+      --outstanding_;
+      complete(slot);
+    }
+    if (count > 0) {
+      worked_ = true;
+      completion_seen_ = now_;
+    }
+    if (count < completions.size()) return;
+  }
+}
+
+void QueueLoop::receive_packets() {
+  if (stopped_) return;
+  std::array<nic::RxPacket, burst> packets;
+  const std::size_t count = queue_.receive(packets);
+  if (count == 0) return;
+  worked_ = true;
+  for (std::size_t i = 0; i < count; ++i)
+    receive_packet(packets[i]);
+  queue_.release_received();
+}
+
+void QueueLoop::take_commands() {
+  // The bits first, then the submissions: a thread that submits and then closes must find its
+  // splice attached when the close is carried out.
+  std::array<std::uint32_t, burst> bits;
+  Flow* flow = requests_.take_all();
+  while (flow != nullptr) {
+    worked_ = true;
+    std::array<Flow*, burst> taken;
+    std::size_t count = 0;
+    while (flow != nullptr && count < burst) {
+      Flow* next = flow->request_next;  // the link is the producers' again once the bits are taken
+      taken[count] = flow;
+      bits[count++] = flow->requests.exchange(0, std::memory_order_acq_rel);
+      flow = next;
+    }
+    for (SpliceOp* op = submissions_.take_all(); op != nullptr;) {
+      SpliceOp* next = op->submit_next;
+      attach(*op);
+      op = next;
+    }
+    for (std::size_t i = 0; i < count; ++i)
+      carry_out(*taken[i], bits[i]);
+  }
+  for (SpliceOp* op = submissions_.take_all(); op != nullptr;) {
+    worked_ = true;
+    SpliceOp* next = op->submit_next;
+    attach(*op);
+    op = next;
+  }
+}
+
+void QueueLoop::run_timers() {
+  wheel_.advance(now_, [this](void* owner) {
+    auto& flow = *static_cast<Flow*>(owner);
+    worked_ = true;
+    apply(flow, flow.connection->on_timer(now_), {});
+  });
+}
+
+void QueueLoop::watch_device() {
+  if (outstanding_ == 0 || kick_error_ == ENETDOWN || port_.late_completion) {
+    completion_seen_ = now_;
+    return;
+  }
+  if (now_ - completion_seen_ < config_.device_timeout || stopped_) return;
+  // Frames under descriptors can only be had back from a device that has stopped.
+  counters_.device_faults.add();
+  abort_all(now_, ENETDOWN);
+  stop_device();
+}
+
+void QueueLoop::finish_all(Time now) {
+  now_ = now;
+  for (Flow& flow : flows_.slots()) {
+    if (flow.phase != Flow::Phase::active) continue;
+    flow.finishing = true;
+    flow.connection->finish();
+    mark_ready(flow);
+    set_timer(flow);
+  }
+}
+
+void QueueLoop::abort_all(Time now, int error) {
+  now_ = now;
+  for (Flow& flow : flows_.slots()) {
+    if (flow.phase == Flow::Phase::active) abort_flow(flow, error);
+  }
+  transmit_pending();
+}
+
+void QueueLoop::stop_device() {
+  stopped_ = true;
+  queue_.stop();
+  reap_completions();
+  // What the port never took is completed here.
+  while (pending_count_ > 0) {
+    TxSlot& slot = slots_[pending_[pending_begin_]];
+    pending_begin_ = (pending_begin_ + 1) % static_cast<std::uint32_t>(pending_.size());
+    --pending_count_;
+    complete(slot);
+  }
+  STRICTSEND_ASSERT(outstanding_ == 0);
+  notifier_.publish();
+}
+
+}  // namespace strictsend::engine

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/counter.hpp"
+#include "base/siphash.hpp"
+#include "engine/exchange/intake.hpp"
+#include "engine/exchange/notifier.hpp"
+#include "engine/exchange/splice_op.hpp"
+#include "engine/flow/flow_table.hpp"
+#include "engine/loop/timer_wheel.hpp"
+#include "engine/tx/segment_builder.hpp"
+#include "engine/tx/tx_slots.hpp"
+#include "nic/port.hpp"
+#include "nic/wire/tcp_packet.hpp"
+#include "pagecache/page_cache.hpp"
+
+namespace strictsend::engine {
+
+struct LoopConfig {
+  Ipv4Address address{};
+  tcp::Config tcp;
+  bool linear = false;           ///< the packet form
+  std::uint32_t first_slot = 0;  ///< of this loop's connections among all
+  std::uint32_t connections_max = 0;
+  std::uint32_t receive_buffer_bytes = 0;
+  std::uint32_t tx_slots = 0;
+  std::uint32_t tx_buffer_bytes = 0;  ///< of a header buffer
+  FrameIndex tx_buffers_begin;
+  Duration device_timeout = seconds(30);  ///< without any completion while descriptors are out
+  SipKey secret;                          ///< for sequence numbers and the flow table
+};
+
+/// Written by the loop's thread, read by anyone.
+struct LoopCounters {
+  Counter connections_accepted, connections_refused, connections_open;
+  Counter segments_sent, segments_retransmitted, segments_received, segments_invalid;
+  Counter payload_bytes_sent, payload_bytes_copied;
+  Counter splices_released, splices_attached;
+  Counter device_faults;
+};
+
+/// The engine on one NIC queue: everything between the application's intakes and the port's rings,
+/// run to completion by one thread that calls `poll` in a loop.
+///
+/// Owned by the engine (or by a test, which calls `poll` with virtual time). It locks nothing,
+/// allocates nothing after construction, throws nothing, and makes no system call but the port's
+/// kick and the event notification. `cache`, `queue` and `notifier` must outlive it.
+class QueueLoop {
+ public:
+  QueueLoop(const LoopConfig& config, nic::Queue& queue, const nic::PortCapabilities& port,
+            pagecache::PageCache& cache, Notifier& notifier, Time now);
+  QueueLoop(const QueueLoop&) = delete;
+  QueueLoop& operator=(const QueueLoop&) = delete;
+  ~QueueLoop();
+
+  // Any thread.
+  void submit(SpliceOp& op) { submissions_.push(&op); }
+  void request(Flow& flow, Flow::RequestBit bit) {
+    if (flow.requests.fetch_or(bit, std::memory_order_acq_rel) == 0) requests_.push(&flow);
+  }
+  /// Which local port is listened on; 0: none. Flows that exist are not touched.
+  void listen(std::uint16_t port) { listen_port_.store(port, std::memory_order_relaxed); }
+  [[nodiscard]] std::span<Flow> flows() { return flows_.slots(); }
+  [[nodiscard]] const LoopCounters& counters() const { return counters_; }
+  [[nodiscard]] bool intakes_empty() const { return submissions_.empty() && requests_.empty(); }
+  [[nodiscard]] std::uint64_t memory_bytes() const;
+
+  // The loop's thread.
+  /// One turn; true if it did anything.
+  bool poll(Time now);
+  /// When the next turn is due if nothing arrives.
+  [[nodiscard]] Time next_deadline() const { return wheel_.next_deadline(); }
+  /// Whether something can be sent right now, so that sleeping would be wrong.
+  [[nodiscard]] bool has_work() const { return !ready_.empty() || pending_count_ > 0; }
+  [[nodiscard]] std::uint32_t packets_outstanding() const { return outstanding_; }
+  [[nodiscard]] bool quiet() const { return splices_live_ == 0; }
+  /// Sends FIN on every connection after what is queued; for a draining engine.
+  void finish_all(Time now);
+  /// Resets every connection; their splices are released as far as the device lets them.
+  void abort_all(Time now, int error);
+  /// Stops the queue and takes every descriptor back. Afterwards nothing refers to any frame.
+  void stop_device();
+  /// Carries out what application threads have asked for; `poll` does, and once more whoever has
+  /// joined the thread, for what came after its last turn.
+  void take_commands();
+
+ private:
+  static constexpr std::size_t burst = 64;
+  static constexpr int quantum_segments = 16;  ///< of one flow before the next one's turn
+
+  // The turn, in order.
+  void reap_completions();
+  void receive_packets();
+  void run_timers();
+  void pump_flows();
+  void transmit_pending();
+  void watch_device();
+
+  // Receiving (receive.cpp).
+  void receive_packet(const nic::RxPacket& packet);
+  void accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
+                         const tcp::SegmentIn& syn);
+  void apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload);
+  void reply_without_flow(const wire::TcpPacketView& packet, const tcp::SegmentOut& reply);
+
+  // Sending (send.cpp).
+  enum class PumpResult : std::uint8_t { idle, more, retry_later, blocked, ended };
+  PumpResult pump_flow(Flow& flow);
+  void account_sent(Flow& flow, const tcp::SegmentOut& segment);
+  void send_control(const wire::TcpHeaderTemplate& header, const tcp::SegmentOut& segment);
+  void enqueue_pending(TxSlot& slot);
+  void complete(TxSlot& slot);
+
+  // Life of connections and splices (lifecycle.cpp).
+  void attach(SpliceOp& op);
+  void carry_out(Flow& flow, std::uint32_t requests);
+  void cancel_requested(Flow& flow);
+  void acknowledge(Flow& flow, std::uint64_t acked_to);
+  void finish_splice(SpliceOp& op, int error);
+  void release_splice(SpliceOp& op);
+  void end_flow(Flow& flow, int error);
+  void abort_flow(Flow& flow, int error);
+  void close_if_released(Flow& flow);
+  void mark_ready(Flow& flow);
+  void set_timer(Flow& flow);
+  void post(Flow& flow, Flow::EventBit bit);
+  void post(SpliceOp& op, SpliceOp::EventBit bit);
+
+  const LoopConfig config_;
+  nic::Queue& queue_;
+  const nic::PortCapabilities& port_;
+  pagecache::PageCache& cache_;
+  Notifier& notifier_;
+
+  Intake<SpliceOp, &SpliceOp::submit_next> submissions_;
+  Intake<Flow, &Flow::request_next> requests_;
+  std::atomic<std::uint16_t> listen_port_ = 0;
+
+  FlowTable flows_;
+  TxSlots slots_;
+  SegmentBuilder builder_;
+  TimerWheel wheel_;
+  FlowQueue<&Flow::ready_next> ready_;
+
+  // Built packets that the port has not taken yet, oldest first: a ring of slot numbers.
+  std::vector<std::uint32_t> pending_;
+  std::uint32_t pending_begin_ = 0;
+  std::uint32_t pending_count_ = 0;
+
+  Time now_;
+  Time completion_seen_;           ///< when the device last completed something, or had nothing
+  std::uint32_t outstanding_ = 0;  ///< packets that the port has taken and not completed
+  std::uint32_t half_open_ = 0;
+  std::uint64_t splices_live_ = 0;
+  bool worked_ = false;
+  bool posted_ = false;
+  bool stopped_ = false;
+  int kick_error_ = 0;
+  LoopCounters counters_;
+};
+
+}  // namespace strictsend::engine

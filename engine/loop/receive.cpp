@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "engine/loop/queue_loop.hpp"
+
+namespace strictsend::engine {
+namespace {
+
+tcp::SegmentIn segment_in(const wire::TcpPacketView& packet) {
+  tcp::SegmentIn segment;
+  segment.seq = tcp::Seq(packet.seq);
+  segment.ack = tcp::Seq(packet.ack);
+  segment.window = packet.window;
+  segment.flags = {packet.flags.fin, packet.flags.syn, packet.flags.rst, packet.flags.psh,
+                   packet.flags.ack};
+  segment.payload_bytes = static_cast<std::uint32_t>(packet.payload.size());
+  if (packet.options.timestamps) {
+    segment.timestamps =
+        tcp::Timestamps{packet.options.timestamps->value, packet.options.timestamps->echo};
+  }
+  segment.syn_options = {packet.options.mss, packet.options.window_scale,
+                         packet.options.sack_permitted};
+  return segment;
+}
+
+/// Back to where a packet came from.
+wire::FlowAddress return_address(const wire::TcpPacketView& packet) {
+  return {packet.destination_mac, packet.source_mac,       packet.destination,
+          packet.source,          packet.destination_port, packet.source_port};
+}
+
+/// RFC 6528 §3: ISN = M + F(connection, secret), M advancing every 4 µs.
+struct Initial {
+  tcp::Seq seq;
+  std::uint32_t timestamp_offset = 0;  ///< RFC 7323 §5.4: a random offset for each connection
+};
+Initial initial_for(const FlowKey& key, const SipKey& secret, Time now) {
+  std::array<std::byte, 9> bytes{};
+  std::memcpy(bytes.data(), key.peer_address.data(), 4);
+  std::memcpy(bytes.data() + 4, &key.peer_port, 2);
+  std::memcpy(bytes.data() + 6, &key.local_port, 2);
+  bytes[8] = std::byte{1};  // tells this use of the secret from the flow table's
+  const std::uint64_t hash = siphash(secret, bytes);
+  const auto clock = static_cast<std::uint32_t>(now.ns / 4000);
+  return {tcp::Seq(clock + static_cast<std::uint32_t>(hash)),
+          static_cast<std::uint32_t>(hash >> 32)};
+}
+
+int error_of(tcp::CloseReason reason) {
+  switch (reason) {
+    case tcp::CloseReason::none:
+    case tcp::CloseReason::finished:
+      return 0;
+    case tcp::CloseReason::reset_by_peer:
+      return ECONNRESET;
+    case tcp::CloseReason::timed_out:
+    case tcp::CloseReason::idle:
+      return ETIMEDOUT;
+    case tcp::CloseReason::aborted:
+      return ECONNABORTED;
+  }
+  return ECONNABORTED;
+}
+
+}  // namespace
+
+void QueueLoop::receive_packet(const nic::RxPacket& received) {
+  counters_.segments_received.add();
+  const wire::Parsed<wire::TcpPacketView> parsed = wire::parse_tcp_packet(received);
+  if (!parsed || parsed->destination != config_.address) {
+    counters_.segments_invalid.add();
+    return;
+  }
+  const wire::TcpPacketView& packet = *parsed;
+  const FlowKey key{packet.source, packet.source_port, packet.destination_port};
+  const tcp::SegmentIn segment = segment_in(packet);
+  const bool opening = segment.flags.syn && !segment.flags.ack && !segment.flags.rst;
+  Flow* flow = flows_.find(key);
+  if (flow != nullptr && opening && flow->connection->may_be_replaced_by(segment)) {
+    end_flow(*flow, 0);  // its TIME-WAIT is cut short: RFC 6191
+    flow = nullptr;
+  }
+  if (flow != nullptr) {
+    // The way back may change (a gateway failing over): follow whoever proves to know the
+    // connection.
+    const std::uint64_t acked_before = flow->connection->acked_to();
+    const tcp::Outcome outcome = flow->connection->on_segment(segment, now_);
+    if (outcome.acked_to > acked_before && packet.source_mac != flow->peer_mac) {
+      flow->peer_mac = packet.source_mac;
+      flow->header = wire::TcpHeaderTemplate(return_address(packet));
+    }
+    apply(*flow, outcome, packet.payload);
+    return;
+  }
+  if (opening && packet.destination_port == listen_port_.load(std::memory_order_relaxed)) {
+    accept_connection(packet, key, segment);
+  } else if (const std::optional<tcp::SegmentOut> reply = tcp::reset_for(segment)) {
+    reply_without_flow(packet, *reply);
+  }
+}
+
+void QueueLoop::accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
+                                  const tcp::SegmentIn& syn) {
+  // Half the slots at most may wait for a handshake to end, so that a herd of SYNs cannot take them
+  // all. The peer of a SYN that is not answered tries again.
+  const bool crowded = half_open_ >= (config_.connections_max + 1) / 2;
+  Flow* flow = crowded ? nullptr : flows_.insert(key);
+  if (flow == nullptr) {
+    counters_.connections_refused.add();
+    return;
+  }
+  const Initial initial = initial_for(key, config_.secret, now_);
+  flow->connection.emplace(
+      tcp::Connection::accept(config_.tcp, syn, initial.seq, initial.timestamp_offset, now_));
+  flow->phase = Flow::Phase::active;
+  flow->announced = false;
+  flow->finishing = false;
+  flow->close_error = 0;
+  flow->stream.reset();
+  flow->peer_mac = packet.source_mac;
+  flow->header = wire::TcpHeaderTemplate(return_address(packet));
+  ++half_open_;
+  mark_ready(*flow);
+  set_timer(*flow);
+}
+
+void QueueLoop::apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload) {
+  if (outcome.established) {
+    --half_open_;
+    flow.announced = true;
+    counters_.connections_accepted.add();
+    counters_.connections_open.add();
+    flow.open.store(true, std::memory_order_release);
+    post(flow, Flow::event_accepted);
+  }
+  if (outcome.deliver_bytes > 0) {
+    flow.received.put(payload.subspan(outcome.deliver_skip_bytes, outcome.deliver_bytes));
+    post(flow, Flow::event_readable);
+  }
+  acknowledge(flow, outcome.acked_to);
+  if (outcome.peer_closed) post(flow, Flow::event_peer_closed);
+  if (outcome.reply) send_control(flow.header, *outcome.reply);
+  if (outcome.closed) {
+    end_flow(flow, error_of(flow.connection->close_reason()));
+    return;
+  }
+  mark_ready(flow);
+  set_timer(flow);
+}
+
+void QueueLoop::reply_without_flow(const wire::TcpPacketView& packet,
+                                   const tcp::SegmentOut& reply) {
+  send_control(wire::TcpHeaderTemplate(return_address(packet)), reply);
+}
+
+}  // namespace strictsend::engine

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/loop/queue_loop.hpp"
+
+namespace strictsend::engine {
+
+void QueueLoop::pump_flows() {
+  if (stopped_) return;
+  // A flow whose page the guard is changing waits for the next turn, not for this one to end.
+  FlowQueue<&Flow::ready_next> retry_later;
+  while (pending_count_ < burst) {
+    Flow* flow = ready_.pop_front();
+    if (flow == nullptr) break;
+    if (flow->phase != Flow::Phase::active) {
+      flow->ready = false;
+      continue;
+    }
+    const PumpResult result = pump_flow(*flow);
+    if (result == PumpResult::more || result == PumpResult::blocked) ready_.push_back(*flow);
+    if (result == PumpResult::retry_later) retry_later.push_back(*flow);
+    if (result == PumpResult::idle || result == PumpResult::ended) flow->ready = false;
+    if (result != PumpResult::ended) set_timer(*flow);
+    if (result == PumpResult::blocked) break;
+    if (pending_count_ >= burst) transmit_pending();
+  }
+  while (Flow* flow = retry_later.pop_front())
+    ready_.push_back(*flow);
+}
+
+QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
+  for (int i = 0; i < quantum_segments; ++i) {
+    std::optional<tcp::SegmentOut> segment = flow.connection->next_segment(now_);
+    if (!segment) return PumpResult::idle;
+    TxSlot* slot = slots_.take();
+    if (slot == nullptr) return PumpResult::blocked;
+    const SegmentBuilder::Status status = builder_.build(*slot, flow, *segment);
+    if (status != SegmentBuilder::Status::built) {
+      slots_.give_back(*slot);
+      if (status == SegmentBuilder::Status::busy) return PumpResult::retry_later;
+      abort_flow(flow, ENOBUFS);
+      return PumpResult::ended;
+    }
+    worked_ = true;
+    flow.connection->sent(*segment, now_);
+    account_sent(flow, *segment);
+    enqueue_pending(*slot);
+  }
+  return PumpResult::more;
+}
+
+void QueueLoop::account_sent(Flow& flow, const tcp::SegmentOut& segment) {
+  if (segment.retransmission) counters_.segments_retransmitted.add();
+  if (segment.payload_bytes == 0) return;
+  counters_.payload_bytes_sent.add(segment.payload_bytes);
+  if (config_.linear) counters_.payload_bytes_copied.add(segment.payload_bytes);
+  if (segment.retransmission) return;
+  const std::uint64_t sent_to = flow.connection->sent_to();
+  SpliceOp* op = flow.stream.find(segment.stream_offset);
+  while (op != nullptr && op->stream_end() <= sent_to) {
+    if (op->notify_sent && !op->sent_posted) {
+      op->sent_posted = true;
+      op->sent_result = op->result;
+      op->sent_result.bytes_sent = op->stream_bytes();
+      post(*op, SpliceOp::event_sent);
+    }
+    op = op->stream_next;
+  }
+}
+
+void QueueLoop::send_control(const wire::TcpHeaderTemplate& header,
+                             const tcp::SegmentOut& segment) {
+  // Control segments are answers that the peer's next segment asks for again: with no slot free
+  // they may be lost like any packet.
+  TxSlot* slot = slots_.take();
+  if (slot == nullptr) return;
+  builder_.build_control(*slot, header, segment);
+  enqueue_pending(*slot);
+}
+
+void QueueLoop::enqueue_pending(TxSlot& slot) {
+  for (std::uint8_t i = 0; i < slot.splice_count; ++i)
+    ++slot.splices[i]->descriptors_out;
+  slot.under_descriptor = true;
+  const auto size = static_cast<std::uint32_t>(pending_.size());
+  pending_[(pending_begin_ + pending_count_) % size] = slot.index;
+  ++pending_count_;
+  counters_.segments_sent.add();
+}
+
+void QueueLoop::transmit_pending() {
+  if (stopped_) return;
+  const auto size = static_cast<std::uint32_t>(pending_.size());
+  std::array<nic::TxPacket, burst> packets;
+  bool handed = false;
+  while (pending_count_ > 0) {
+    const std::size_t count = std::min<std::size_t>(pending_count_, burst);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      packets[i] = slots_[pending_[(pending_begin_ + i) % size]].packet();
+    }
+    const std::size_t taken = queue_.transmit(std::span(packets).first(count));
+    pending_begin_ = (pending_begin_ + static_cast<std::uint32_t>(taken)) % size;
+    pending_count_ -= static_cast<std::uint32_t>(taken);
+    if (outstanding_ == 0 && taken > 0) completion_seen_ = now_;
+    outstanding_ += static_cast<std::uint32_t>(taken);
+    handed = handed || taken > 0;
+    if (taken < count) break;
+  }
+  // While descriptors are out the kernel may need another kick to get on with them.
+  if (handed || outstanding_ > 0) kick_error_ = queue_.kick();
+}
+
+void QueueLoop::complete(TxSlot& slot) {
+  for (std::uint8_t i = 0; i < slot.frame_count; ++i)
+    cache_.unpin(slot.frames[i]);
+  for (std::uint8_t i = 0; i < slot.splice_count; ++i) {
+    SpliceOp& op = *slot.splices[i];
+    --op.descriptors_out;
+    if (op.finished && op.descriptors_out == 0) release_splice(op);
+  }
+  slots_.give_back(slot);
+}
+
+}  // namespace strictsend::engine
