@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "nic/discard/discard_port.hpp"
+#include "nic/gather.hpp"
+#include "nic/validate.hpp"
+#include "tests/support/dma_buffer.hpp"
+
+namespace strictsend::nic {
+namespace {
+
+using test::DmaBuffer;
+
+Fragment fragment(std::uint64_t offset, std::uint32_t length_bytes) {
+  return {.offset = ArenaOffset{offset}, .length_bytes = length_bytes};
+}
+
+// check_packet.
+
+/// Sixteen pages of memory that is never touched, and a port with every limit in reach.
+class CheckPacket : public testing::Test {
+ protected:
+  PacketFault check(std::vector<Fragment> fragments,
+                    std::optional<ChecksumRequest> checksum = std::nullopt) const {
+    return check_packet(capabilities, memory, {.fragments = fragments, .checksum = checksum});
+  }
+
+  PortCapabilities capabilities{
+      .mtu_bytes = 3000, .max_fragments = 3, .max_fragment_bytes = 2048, .checksum_offload = true};
+  DmaMemory memory{.size_bytes = 16 * page_bytes};
+};
+
+TEST_F(CheckPacket, passes_a_header_and_fragments_up_to_every_limit) {
+  EXPECT_EQ(check({fragment(4096, 14)}), PacketFault::none);
+  EXPECT_EQ(check({fragment(4096, 54), fragment(2 * 4096 - 1448, 1448)}), PacketFault::none);
+  EXPECT_EQ(check({fragment(4096, 966), fragment(8192, 1000), fragment(15 * 4096 + 2048, 1048)}),
+            PacketFault::none)
+      << "3014 bytes: the MTU and an Ethernet header";
+  EXPECT_EQ(check({fragment(15 * 4096 + 2048, 2048)}), PacketFault::none);
+}
+
+TEST_F(CheckPacket, counts_fragments) {
+  EXPECT_EQ(check({}), PacketFault::no_fragments);
+  const Fragment small = fragment(4096, 20);
+  EXPECT_EQ(check({small, small, small, small}), PacketFault::too_many_fragments);
+}
+
+TEST_F(CheckPacket, looks_at_every_fragments_length) {
+  EXPECT_EQ(check({fragment(4096, 54), fragment(8192, 0)}), PacketFault::empty_fragment);
+  EXPECT_EQ(check({fragment(4096, 54), fragment(8192, 2049)}), PacketFault::fragment_too_long);
+}
+
+TEST_F(CheckPacket, keeps_fragments_inside_the_memory) {
+  capabilities.fragment_crosses_page = true;
+  EXPECT_EQ(check({fragment(16 * 4096 - 53, 54)}), PacketFault::outside_memory);
+  EXPECT_EQ(check({fragment(16 * 4096, 54)}), PacketFault::outside_memory);
+  EXPECT_EQ(check({fragment(~std::uint64_t{0} - 10, 54)}), PacketFault::outside_memory)
+      << "a sum that wraps";
+}
+
+TEST_F(CheckPacket, keeps_fragments_inside_a_page_where_the_port_needs_it) {
+  EXPECT_EQ(check({fragment(8192 - 53, 54)}), PacketFault::crosses_page);
+  capabilities.fragment_crosses_page = true;
+  EXPECT_EQ(check({fragment(8192 - 53, 54)}), PacketFault::none);
+}
+
+TEST_F(CheckPacket, keeps_room_for_metadata_in_the_headers_own_frame) {
+  capabilities.header_headroom_bytes = 24;
+  EXPECT_EQ(check({fragment(4096 + 24, 54), fragment(8192, 100)}), PacketFault::none);
+  EXPECT_EQ(check({fragment(4096 + 23, 54)}), PacketFault::no_headroom)
+      << "the metadata would overwrite the end of another frame";
+  EXPECT_EQ(check({fragment(4096 + 24, 54), fragment(0, 100)}), PacketFault::no_headroom)
+      << "no fragment may start at offset 0";
+}
+
+TEST_F(CheckPacket, keeps_the_packet_between_an_ethernet_header_and_the_mtu) {
+  EXPECT_EQ(check({fragment(4096, 13)}), PacketFault::packet_too_short);
+  EXPECT_EQ(check({fragment(4096, 967), fragment(8192, 2048)}), PacketFault::packet_too_long);
+}
+
+TEST_F(CheckPacket, takes_checksum_requests_only_for_the_first_fragment_and_if_offered) {
+  const ChecksumRequest tcp{.start_bytes = 34, .offset_bytes = 16};
+  EXPECT_EQ(check({fragment(4096, 54)}, tcp), PacketFault::none);
+  EXPECT_EQ(check({fragment(4096, 51), fragment(8192, 100)}, tcp), PacketFault::checksum_request);
+  EXPECT_EQ(
+      check({fragment(4096, 54)}, ChecksumRequest{.start_bytes = 65535, .offset_bytes = 65535}),
+      PacketFault::checksum_request);
+  capabilities.checksum_offload = false;
+  EXPECT_EQ(check({fragment(4096, 54)}, tcp), PacketFault::checksum_request);
+}
+
+TEST(PacketFault, each_has_words_of_its_own) {
+  std::vector<std::string> words;
+  for (int i = 0; i <= static_cast<int>(PacketFault::checksum_request); ++i)
+    words.emplace_back(to_string(static_cast<PacketFault>(i)));
+  std::ranges::sort(words);
+  EXPECT_EQ(std::ranges::adjacent_find(words), words.end());
+}
+
+// DiscardPort.
+
+constexpr std::string_view header = "an ethernet header";
+
+class Discarding : public testing::Test {
+ protected:
+  std::unique_ptr<DiscardPort> open(DiscardConfig config) {
+    auto port = DiscardPort::create(config, buffer.memory());
+    EXPECT_TRUE(port) << port.error().message();
+    return std::move(*port);
+  }
+  std::size_t send(Queue& queue, std::uint32_t cookie) {
+    const Fragment part = buffer.put(buffer.first_free(), 0, header);
+    const TxPacket packet{.fragments = {&part, 1}, .cookie = cookie};
+    return queue.transmit(std::span(&packet, 1));
+  }
+
+  DmaBuffer buffer{16, 4};
+  std::array<TxCompletion, 8> completions{};
+  std::array<RxPacket, 8> received{};
+};
+
+TEST_F(Discarding, completes_every_packet_at_the_next_reap_and_fills_up_before) {
+  const auto port = open({.tx_ring_packets = 2});
+  Queue& queue = port->queue(0);
+  EXPECT_EQ(send(queue, 7), 1U);
+  EXPECT_EQ(send(queue, 8), 1U);
+  EXPECT_EQ(send(queue, 9), 0U);
+  EXPECT_FALSE(queue.arm_wait());
+  EXPECT_EQ(queue.kick(), 0);
+  ASSERT_EQ(queue.reap(completions), 2U);
+  EXPECT_EQ(completions[0].cookie, 7U);
+  EXPECT_EQ(completions[1].cookie, 8U);
+  EXPECT_EQ(completions[1].status, TxStatus::sent);
+  EXPECT_TRUE(queue.arm_wait());
+  EXPECT_EQ(send(queue, 9), 1U);
+
+  queue.stop();
+  ASSERT_EQ(queue.reap(completions), 1U);
+  EXPECT_EQ(completions[0].cookie, 9U);
+  EXPECT_EQ(completions[0].status, TxStatus::dropped);
+  EXPECT_EQ(queue.reap(completions), 0U);
+  EXPECT_EQ(queue.counters().tx_packets, 3U);
+  EXPECT_EQ(queue.counters().tx_bytes, 3 * header.size());
+  EXPECT_EQ(queue.counters().tx_completions, 3U);
+  EXPECT_EQ(queue.counters().tx_dropped, 1U);
+}
+
+TEST_F(Discarding, receives_what_is_injected_and_nothing_else) {
+  const auto port = open({});
+  Queue& queue = port->queue(0);
+  EXPECT_EQ(queue.receive(received), 0U);
+  const auto frame = std::as_bytes(std::span(header));
+  for (int i = 0; i < 4; ++i)
+    EXPECT_TRUE(port->inject(frame));
+  EXPECT_FALSE(port->inject(frame)) << "four receive frames";
+  EXPECT_FALSE(queue.arm_wait());
+  ASSERT_EQ(queue.receive(received), 4U);
+  EXPECT_TRUE(std::ranges::equal(received[3].bytes, frame));
+  EXPECT_EQ(received[3].checksum, RxChecksum::good);
+  EXPECT_FALSE(port->inject(frame)) << "still lent";
+  queue.release_received();
+  EXPECT_TRUE(port->inject(frame));
+  EXPECT_EQ(queue.counters().rx_packets, 4U);
+  EXPECT_EQ(queue.counters().rx_dropped, 2U);
+}
+
+TEST_F(Discarding, shows_what_was_transmitted_to_an_observer_that_may_answer) {
+  class Echo final : public TransmitObserver {
+   public:
+    void transmitted(std::span<const TxPacket> packets) override {
+      for (const TxPacket& packet : packets) {
+        std::array<std::byte, 64> frame;
+        const std::uint32_t length = gather(memory, packet.fragments, frame);
+        EXPECT_TRUE(port->inject(std::span(frame).first(length)));
+      }
+    }
+    DmaMemory memory;
+    DiscardPort* port = nullptr;
+  } echo;
+  const auto port = open({.observer = &echo});
+  echo.memory = buffer.memory();
+  echo.port = port.get();
+  EXPECT_EQ(send(port->queue(0), 1), 1U);
+  ASSERT_EQ(port->queue(0).receive(received), 1U);
+  EXPECT_TRUE(std::ranges::equal(received[0].bytes, std::as_bytes(std::span(header))));
+}
+
+TEST_F(Discarding, refuses_memory_it_cannot_receive_into) {
+  DmaMemory memory = buffer.memory();
+  memory.receive_end = FrameIndex{17};
+  const auto port = DiscardPort::create({}, memory);
+  ASSERT_FALSE(port);
+  EXPECT_NE(port.error().message().find("receive frames"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace strictsend::nic
