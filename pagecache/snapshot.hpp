@@ -64,6 +64,14 @@ class SnapshotState {
   SnapshotState* next_released = nullptr;
 };
 
+/// Everything below `file_offset` will not be read again. The engine thread that sends the
+/// snapshot.
+inline void advance_snapshot(SnapshotState& snapshot, std::uint64_t file_offset, Time now) {
+  snapshot.progress_ns.store(now.ns, std::memory_order_relaxed);
+  if (file_offset > snapshot.begin_offset.load(std::memory_order_relaxed))
+    snapshot.begin_offset.store(file_offset, std::memory_order_release);
+}
+
 /// All snapshots there can be. The released ones pass through a lock-free stack to the guard.
 /// Owned by CacheCore.
 class SnapshotPool {
@@ -87,7 +95,7 @@ class SnapshotPool {
   /// Taken and not yet released.
   [[nodiscard]] std::uint64_t live() const { return live_.load(std::memory_order_relaxed); }
   /// Released or taken: not in the pool.
-  [[nodiscard]] std::uint64_t outside() const { return outside_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t outside() const { return outside_.load(); }
   [[nodiscard]] std::uint64_t bytes() const { return capacity_ * sizeof(SnapshotState); }
 
  private:

@@ -30,6 +30,8 @@ class Userfaultfd {
   /// /dev/userfaultfd or vm.unprivileged_userfaultfd=1) and falls back to UFFD_USER_MODE_ONLY.
   static Result<Userfaultfd> open();
 
+  /// Gives all protection up: the kernel lets every writer go on. No other call may run meanwhile.
+  void close() { fd_.reset(); }
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// False: read(2) into a protected page fails with EFAULT instead of waiting for the guard.
   [[nodiscard]] bool sees_kernel_faults() const { return sees_kernel_faults_; }

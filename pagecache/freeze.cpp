@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <string>
+#include <time.h>
+
+#include "base/mutation.hpp"
+#include "pagecache/audit.hpp"
+#include "pagecache/cache_core.hpp"
+#include "pagecache/guard.hpp"
+
+// The freeze, on the submitting thread: make the range's protection complete and register the
+// snapshot inside one critical section of the file, so that no fault is answered in between.
+
+namespace strictsend::pagecache {
+namespace {
+
+/// Protected gaps up to this long are protected again rather than paid for with another call.
+constexpr std::uint64_t merge_gap_pages = 16;
+constexpr std::uint64_t prepass_chunk_pages = 64;
+
+/// Protects what is unprotected in [begin, end), under the lock. Returns an errno; after one,
+/// nothing is promised.
+int protect_range(CachedFile& file, std::uint64_t begin, std::uint64_t end) {
+  const std::uint64_t mapped = file.mapping == nullptr ? 0 : file.mapping->pages();
+  std::uint64_t run = file.unprotected.next(begin, end);
+  while (run < end) {
+    std::uint64_t run_end = file.unprotected.next_clear(run, end);
+    std::uint64_t next = file.unprotected.next(run_end, end);
+    while (next < end && next - run_end <= merge_gap_pages) {
+      run_end = file.unprotected.next_clear(next, end);
+      next = file.unprotected.next(run_end, end);
+    }
+    const std::uint64_t mapped_end = std::min(run_end, mapped);
+    if (run < mapped_end && !mutation_active(Mutation::no_protect)) {
+      const int error = file.mapping->protect(run, mapped_end - run);
+      if (error != 0) return error;
+    }
+    yield_point();
+    file.unprotected.clear_range(run, run_end);
+    run = next;
+  }
+  return 0;
+}
+
+/// Protects most of a cold range in short critical sections, so that the one that counts is short.
+int protect_beforehand(CachedFile& file, std::uint64_t begin, std::uint64_t end) {
+  while (begin < end) {
+    const std::scoped_lock lock(file.lock);
+    const std::uint64_t limit = std::min(end, file.page_count);
+    begin = file.unprotected.next(begin, limit);
+    if (begin >= limit) return 0;
+    const std::uint64_t chunk_end = std::min(begin + prepass_chunk_pages, limit);
+    if (const int error = protect_range(file, begin, chunk_end); error != 0) return error;
+    begin = chunk_end;
+  }
+  return 0;
+}
+
+/// Never the same twice, in this process or another.
+std::string unique_tag() {
+  static const std::uint64_t nonce = [] {
+    std::uint64_t value = 0;
+    if (::getrandom(&value, sizeof value, 0) != sizeof value)
+      value = static_cast<std::uint64_t>(monotonic_now().ns);
+    return value;
+  }();
+  static std::atomic<std::uint64_t> counter{0};
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string tag;
+  const auto append = [&tag](std::uint64_t value) {
+    for (unsigned shift = 64; shift != 0; shift -= 4)
+      tag += digits[(value >> (shift - 4)) & 15];
+  };
+  append(nonce);
+  tag += '-' + std::to_string(counter.fetch_add(1, std::memory_order_relaxed));
+  return tag;
+}
+
+/// Under the lock, before anything is protected: an unprotected page may have been written since
+/// the last freeze without anybody noticing.
+void refresh_attributes(CachedFile& file, bool protection) {
+  file.attributes.size_bytes = file.size_bytes.load(std::memory_order_relaxed);
+  const bool unwatched = !protection && file.mapping != nullptr;
+  if (!file.written && file.unprotected.count() == 0 && !unwatched) return;
+  file.written = false;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  file.attributes.mtime_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  file.attributes.entity_tag = unique_tag();
+}
+
+void set_range(SnapshotState& snapshot, const CachedFile& file, std::uint64_t offset,
+               std::uint64_t length_bytes) {
+  const std::uint64_t size = file.size_bytes.load(std::memory_order_relaxed);
+  snapshot.offset = std::min(offset, size);
+  snapshot.end_offset = snapshot.offset + std::min(length_bytes, size - snapshot.offset);
+  snapshot.collected_page = snapshot.offset >> page_shift;
+  // An empty range covers no page.
+  snapshot.end_page = snapshot.end_offset == snapshot.offset ? snapshot.collected_page
+                                                             : pages_for(snapshot.end_offset);
+  snapshot.begin_offset.store(snapshot.offset, std::memory_order_relaxed);
+  snapshot.revoked.store(false, std::memory_order_relaxed);
+  snapshot.pages_preserved.store(0, std::memory_order_relaxed);
+  snapshot.progress_ns.store(monotonic_now().ns, std::memory_order_relaxed);
+}
+
+void register_snapshot(CachedFile& file, SnapshotState& snapshot) {
+  snapshot.epoch = file.epoch++;
+  file.live.push_back(&snapshot);
+}
+
+void take_audit_sums(const CacheCore& core, const CachedFile& file, SnapshotState& snapshot) {
+  snapshot.audit_first_page = snapshot.collected_page;
+  snapshot.audit_sums.reserve(snapshot.end_page - snapshot.collected_page);
+  for (std::uint64_t page = snapshot.collected_page; page < snapshot.end_page; ++page) {
+    const FrameIndex frame{file.table[PageIndex{static_cast<std::uint32_t>(page)}].current.load(
+        std::memory_order_relaxed)};
+    snapshot.audit_sums.push_back(
+        audit_sum(std::span<const std::byte, page_bytes>(core.arena().dma(frame), page_bytes)));
+  }
+}
+
+/// The wrong way (Mutation::answer_during_protect): page by page, with the lock given away between.
+int protect_with_gaps(CachedFile& file, std::uint64_t begin, std::uint64_t end) {
+  int error = 0;
+  for (std::uint64_t page = begin; page < end && error == 0; ++page) {
+    file.lock.unlock();
+    yield_point();
+    file.lock.lock();
+    error = protect_range(file, page, page + 1);
+  }
+  return error;
+}
+
+}  // namespace
+
+Result<SnapshotState*> CacheCore::freeze(const std::shared_ptr<CachedFile>& file,
+                                         std::uint64_t offset, std::uint64_t length_bytes) {
+  return freeze_range(file, offset, length_bytes, nullptr);
+}
+
+Result<SnapshotState*> CacheCore::freeze_for_sync(const std::shared_ptr<CachedFile>& file,
+                                                  std::vector<PageIndex>& dirty) {
+  return freeze_range(file, 0, ~std::uint64_t{0}, &dirty);
+}
+
+Result<SnapshotState*> CacheCore::freeze_range(const std::shared_ptr<CachedFile>& file,
+                                               std::uint64_t offset, std::uint64_t length_bytes,
+                                               std::vector<PageIndex>* dirty) {
+  SnapshotState* snapshot = snapshots_.take();
+  if (snapshot == nullptr) {
+    return fail("freeze", ENOBUFS, "too many snapshots are live; release some first");
+  }
+  snapshot->core = this;
+  snapshot->file = file;
+  int error = 0;
+  if (config_.protect) {
+    const std::uint64_t first = offset >> page_shift;
+    const std::uint64_t span = std::min(length_bytes, arena_.size_bytes());
+    error = protect_beforehand(*file, first, first + pages_for(span) + 1);
+  }
+  {
+    const std::scoped_lock lock(file->lock);
+    // The instant: from here to the end of the block no fault of this file is answered, so no write
+    // that the snapshot has depends on one that it has not.
+    set_range(*snapshot, *file, offset, length_bytes);
+    refresh_attributes(*file, config_.protect);
+    snapshot->attributes = file->attributes;
+    const std::uint64_t begin = snapshot->collected_page;
+    const std::uint64_t end = snapshot->end_page;
+    const bool late = mutation_active(Mutation::register_after_protect);
+    if (!late) register_snapshot(*file, *snapshot);
+    if (config_.protect && error == 0) {
+      error = mutation_active(Mutation::answer_during_protect)
+                  ? protect_with_gaps(*file, begin, end)
+                  : protect_range(*file, begin, end);
+    }
+    if (late) {
+      file->lock.unlock();
+      yield_point();
+      file->lock.lock();
+      register_snapshot(*file, *snapshot);
+    }
+    if (error == 0 && audit_ != nullptr) take_audit_sums(*this, *file, *snapshot);
+    if (error == 0 && dirty != nullptr) {
+      for (std::uint64_t page = file->dirty.next(begin, end); page < end;
+           page = file->dirty.next(page + 1, end))
+        dirty->push_back(PageIndex{static_cast<std::uint32_t>(page)});
+      file->dirty.clear_range(begin, end);
+    }
+  }
+  guard_->wake_if_idle();
+  if (error != 0) {
+    // What was kept for it in the meantime is collected with it.
+    release(snapshot);
+    return fail("protecting the mapping", error,
+                "the application changed the mapping's addresses (mremap, munmap, mmap over it); "
+                "what cannot be protected is not sent");
+  }
+  return snapshot;
+}
+
+}  // namespace strictsend::pagecache

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pagecache/page_changer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "base/assert.hpp"
+#include "base/mutation.hpp"
+#include "pagecache/cache_core.hpp"
+
+namespace strictsend::pagecache {
+namespace {
+
+PageEntry& entry_of(const CachedFile& file, std::uint64_t page) {
+  return file.table[PageIndex{static_cast<std::uint32_t>(page)}];
+}
+
+FrameIndex current_of(const PageEntry& entry) {
+  return FrameIndex{entry.current.load(std::memory_order_relaxed)};
+}
+
+// Only the holder of the file's lock writes a page's entry, so its own loads may be relaxed.
+void mark(PageEntry& entry) {
+  const std::uint32_t odd = entry.seq.load(std::memory_order_relaxed) + 1;
+  entry.seq.store(odd, mutation_active(Mutation::relaxed_mark) ? std::memory_order_relaxed
+                                                               : std::memory_order_seq_cst);
+}
+
+void unmark(PageEntry& entry) {
+  entry.seq.store(entry.seq.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+bool is_pinned(const FrameTable& frames, FrameIndex frame) {
+  return frames[frame].pins.load(std::memory_order_seq_cst) != 0;
+}
+
+std::uint64_t newest_bound(const FrameTable& frames, const PageEntry& entry) {
+  const FrameIndex newest{entry.history.load(std::memory_order_relaxed)};
+  return newest == no_frame ? 0 : frames[newest].bound.load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
+/// One run of the preserve decision with what its actions work on.
+struct PageChanger::Preserving {
+  std::uint64_t page = 0;
+  Writer writer = Writer::fault;
+  PageEntry& entry;
+  FrameIndex spare = no_frame;
+  FrameIndex old = no_frame;
+};
+
+bool PageChanger::needed(std::uint64_t page) const {
+  const std::uint64_t bound = newest_bound(core_.frames(), entry_of(file_, page));
+  for (auto it = file_.live.rbegin(); it != file_.live.rend() && (*it)->epoch >= bound; ++it) {
+    if ((*it)->covers(page)) return true;
+  }
+  return false;
+}
+
+bool PageChanger::interval_needed(std::uint64_t page, std::uint64_t lo, std::uint64_t hi) const {
+  const std::vector<SnapshotState*>& live = file_.live;
+  if (mutation_active(Mutation::collect_too_early)) {
+    return !live.empty() && live.back()->epoch >= lo && live.back()->epoch < hi &&
+           live.back()->covers(page);
+  }
+  auto it = std::lower_bound(live.begin(), live.end(), lo,
+                             [](const SnapshotState* s, std::uint64_t e) { return s->epoch < e; });
+  for (; it != live.end() && (*it)->epoch < hi; ++it) {
+    if ((*it)->covers(page)) return true;
+  }
+  return false;
+}
+
+void PageChanger::copy_page(FrameIndex from, FrameIndex to) const {
+  std::memcpy(core_.arena().dma(to), core_.arena().dma(from), page_bytes);
+}
+
+void PageChanger::push_history(std::uint64_t page, FrameIndex frame) {
+  PageEntry& entry = entry_of(file_, page);
+  const std::uint64_t oldest_new = newest_bound(core_.frames(), entry);
+  Frame& node = core_.frames()[frame];
+  node.older.store(entry.history.load(std::memory_order_relaxed), std::memory_order_release);
+  node.bound.store(file_.epoch, std::memory_order_release);
+  entry.history.store(frame.value, std::memory_order_release);
+  core_.counters().frames_history.fetch_add(1, std::memory_order_relaxed);
+  file_.has_history.set(page);
+  for (auto it = file_.live.rbegin(); it != file_.live.rend() && (*it)->epoch >= oldest_new; ++it) {
+    if ((*it)->covers(page)) (*it)->pages_preserved.fetch_add(1, std::memory_order_relaxed);
+  }
+  core_.needs_upkeep(file_);
+}
+
+bool PageChanger::make_writable(std::uint64_t page, Writer writer) {
+  PageEntry& entry = entry_of(file_, page);
+  if (file_.unprotected.test(page)) {
+    // An unprotected page's frame has no valid pin and no snapshot reads it.
+    if (writer == Writer::fault) file_.mapping->unprotect(page, 1);
+    file_.dirty.set(page);
+    return true;
+  }
+  Preserving run{page, writer, entry};
+  const FrameIndex current = current_of(entry);
+  PreserveEvent event = examined(needed(page), is_pinned(core_.frames(), current));
+  PreserveState state;
+  while (state.phase != PreservePhase::done) {
+    const PreserveStep next = step(state, event);
+    state = next.state;
+    for (const PreserveAction action : next.actions) {
+      if (action == PreserveAction::defer) return false;
+      event = perform(run, action);
+    }
+  }
+  file_.dirty.set(page);
+  file_.written = true;
+  return true;
+}
+
+/// The returned event is looked at only after actions that have an outcome.
+PreserveEvent PageChanger::perform(Preserving& run, PreserveAction action) {
+  const FrameTable& frames = core_.frames();
+  PageEntry& entry = run.entry;
+  switch (action) {
+    case PreserveAction::take_spare:
+      run.spare = core_.allocator().take_spare();
+      return run.spare == no_frame ? PreserveEvent::spare_refused : PreserveEvent::spare_taken;
+    case PreserveAction::copy_to_spare:
+      run.old = current_of(entry);
+      if (!mutation_active(Mutation::redirect_exposes_early)) copy_page(run.old, run.spare);
+      break;
+    case PreserveAction::mark:
+      mark(entry);
+      yield_point();
+      break;
+    case PreserveAction::read_pins: {
+      const bool pinned = is_pinned(frames, current_of(entry));
+      if (mutation_active(Mutation::redirect_exposes_early) && !pinned)
+        copy_page(run.old, run.spare);
+      yield_point();
+      return pinned ? PreserveEvent::marked_pinned : PreserveEvent::marked_idle;
+    }
+    case PreserveAction::unmark:
+      unmark(entry);
+      break;
+    case PreserveAction::spare_into_history:
+      push_history(run.page, run.spare);
+      core_.counters().pages_preserved.fetch_add(1, std::memory_order_relaxed);
+      break;
+    case PreserveAction::current_into_history:
+      push_history(run.page, run.old);
+      break;
+    case PreserveAction::spare_becomes_current:
+      entry.current.store(run.spare.value, std::memory_order_release);
+      core_.counters().pages_redirected.fetch_add(1, std::memory_order_relaxed);
+      if (!file_.away.test(run.page)) {
+        file_.away.set(run.page);
+        core_.counters().pages_away.fetch_add(1, std::memory_order_relaxed);
+      }
+      core_.needs_upkeep(file_);
+      break;
+    case PreserveAction::old_frame_waits:
+      // The home frame stays reserved for the coming home.
+      if (run.old.value != entry.home) core_.allocator().retire(run.old);
+      break;
+    case PreserveAction::free_spare:
+      core_.allocator().retire(run.spare);
+      break;
+    case PreserveAction::move_writer: {
+      if (!is_mapped(run.page)) {
+        if (mutation_active(Mutation::redirect_exposes_early)) copy_page(run.old, run.spare);
+        return PreserveEvent::writer_moved;
+      }
+      if (!file_.away.test(run.page) &&
+          core_.counters().pages_away.load(std::memory_order_relaxed) >= core_.away_pages_max()) {
+        return PreserveEvent::move_refused;
+      }
+      const bool protect = run.writer == Writer::api;
+      bool touched = false;
+      if (file_.mapping->move_page(run.page, run.spare, protect, touched) != 0) {
+        return PreserveEvent::move_refused;
+      }
+      if (mutation_active(Mutation::redirect_exposes_early)) {
+        yield_point();
+        copy_page(run.old, run.spare);
+      }
+      if (!protect) file_.unprotected.set(run.page);
+      return PreserveEvent::writer_moved;
+    }
+    case PreserveAction::lift:
+      if (run.writer == Writer::fault && !mutation_active(Mutation::lift_without_lock)) {
+        lift(run.page);
+      }
+      break;
+    case PreserveAction::defer:
+      break;
+  }
+  return PreserveEvent::examined_idle;
+}
+
+void PageChanger::lift(std::uint64_t page) {
+  if (!is_mapped(page)) return;
+  core_.memo().invalidate(current_of(entry_of(file_, page)));
+  file_.mapping->unprotect(page, 1);
+  if (!mutation_active(Mutation::stale_sticky_bit)) file_.unprotected.set(page);
+}
+
+bool PageChanger::move_home_out_of_history(PageEntry& entry) {
+  const FrameTable& frames = core_.frames();
+  std::atomic<std::uint32_t>* link = &entry.history;
+  while (link->load(std::memory_order_relaxed) != entry.home) {
+    const FrameIndex node{link->load(std::memory_order_relaxed)};
+    if (node == no_frame) return true;
+    link = &frames[node].older;
+  }
+  if (mutation_active(Mutation::home_exposes_snapshot_frame)) return true;
+  const FrameIndex home{entry.home};
+  const FrameIndex copy = core_.allocator().take_spare();
+  if (copy == no_frame) return false;
+  copy_page(home, copy);
+  mark(entry);
+  yield_point();
+  if (is_pinned(frames, home)) {
+    unmark(entry);
+    core_.allocator().retire(copy);
+    return false;
+  }
+  Frame& node = frames[copy];
+  node.bound.store(frames[home].bound.load(std::memory_order_relaxed), std::memory_order_release);
+  node.older.store(frames[home].older.load(std::memory_order_relaxed), std::memory_order_release);
+  link->store(copy.value, std::memory_order_release);
+  unmark(entry);
+  return true;
+}
+
+bool PageChanger::come_home(std::uint64_t page) {
+  PageEntry& entry = entry_of(file_, page);
+  const FrameIndex home{entry.home};
+  const FrameIndex away = current_of(entry);
+  if (is_pinned(core_.frames(), home)) return false;
+  if (!move_home_out_of_history(entry)) return false;
+
+  const bool was_protected = !file_.unprotected.test(page);
+  if (is_mapped(page) && !was_protected && file_.mapping->protect(page, 1) != 0) return false;
+  yield_point();
+  core_.memo().invalidate(home);
+  copy_page(away, home);
+  yield_point();
+  if (is_mapped(page)) {
+    // Window rule: the home frame has the page's bytes, and nobody reads it: it is neither current
+    // nor in the history.
+    bool touched = false;
+    if (file_.mapping->move_page(page, home, was_protected, touched) != 0) {
+      if (!was_protected) file_.mapping->unprotect(page, 1);
+      return false;
+    }
+    if (touched) {
+      file_.dirty.set(page);
+      file_.written = true;
+    }
+  }
+  const bool snapshot_reads_away = needed(page);
+  mark(entry);
+  if (snapshot_reads_away) push_history(page, away);
+  entry.current.store(home.value, std::memory_order_release);
+  unmark(entry);
+  if (!snapshot_reads_away) core_.allocator().retire(away);
+  file_.away.clear(page);
+  core_.counters().pages_away.fetch_sub(1, std::memory_order_relaxed);
+  core_.counters().pages_came_home.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void PageChanger::collect(std::uint64_t page) {
+  PageEntry& entry = entry_of(file_, page);
+  const FrameTable& frames = core_.frames();
+  std::atomic<std::uint32_t>* link = &entry.history;
+  for (FrameIndex node{link->load(std::memory_order_relaxed)}; node != no_frame;
+       node = FrameIndex{link->load(std::memory_order_relaxed)}) {
+    const FrameIndex older{frames[node].older.load(std::memory_order_relaxed)};
+    const std::uint64_t hi = frames[node].bound.load(std::memory_order_relaxed);
+    const std::uint64_t lo =
+        older == no_frame ? 0 : frames[older].bound.load(std::memory_order_relaxed);
+    if (interval_needed(page, lo, hi)) {
+      link = &frames[node].older;
+      continue;
+    }
+    mark(entry);
+    link->store(older.value, std::memory_order_release);
+    unmark(entry);
+    core_.counters().frames_history.fetch_sub(1, std::memory_order_relaxed);
+    if (node.value != entry.home) core_.allocator().retire(node);
+  }
+  if (entry.history.load(std::memory_order_relaxed) == 0) file_.has_history.clear(page);
+}
+
+void PageChanger::drop(std::uint64_t page) {
+  PageEntry& entry = entry_of(file_, page);
+  const FrameIndex current = current_of(entry);
+  const FrameIndex home{entry.home};
+  const bool keep = needed(page);
+  mark(entry);
+  if (keep) push_history(page, current);
+  entry.current.store(0, std::memory_order_release);
+  unmark(entry);
+  if (!keep) core_.allocator().retire(current);
+  if (file_.away.test(page)) {
+    file_.away.clear(page);
+    core_.counters().pages_away.fetch_sub(1, std::memory_order_relaxed);
+    bool home_is_history = false;
+    for (FrameIndex node{entry.history.load(std::memory_order_relaxed)}; node != no_frame;
+         node = FrameIndex{core_.frames()[node].older.load(std::memory_order_relaxed)}) {
+      home_is_history = home_is_history || node == home;
+    }
+    if (!home_is_history) core_.allocator().retire(home);
+  }
+  entry.home = 0;  // collecting frees it as any other frame
+  file_.unprotected.clear(page);
+  file_.dirty.clear(page);
+}
+
+}  // namespace strictsend::pagecache

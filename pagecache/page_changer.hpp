@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "base/page.hpp"
+#include "pagecache/cached_file.hpp"
+#include "pagecache/preserve_step.hpp"
+
+namespace strictsend::pagecache {
+
+class CacheCore;
+
+/// Every change of a page's frame, history or protection while the file is in use. A view for the
+/// time that the caller holds the file's lock (asserted nowhere, demanded everywhere). Never
+/// blocks: what cannot be done now is refused and tried again.
+class PageChanger {
+ public:
+  enum class Writer : std::uint8_t {
+    fault,  ///< a thread that waits in the mapping: lift the protection and wake it
+    api,    ///< the caller, through the DMA view: the mapping stays protected
+  };
+
+  PageChanger(CacheCore& core, CachedFile& file) : core_(core), file_(file) {}
+
+  /// Makes the page's current frame writable for `writer`, old bytes preserved. False: no spare
+  /// frame or no VMA; nothing was changed.
+  [[nodiscard]] bool make_writable(std::uint64_t page, Writer writer);
+  /// Lifts a protection that `make_writable` decided on.
+  void lift(std::uint64_t page);
+
+  /// Brings a page that is away back to its own frame. False: not now.
+  [[nodiscard]] bool come_home(std::uint64_t page);
+
+  /// Unlinks history that no live snapshot needs any more.
+  void collect(std::uint64_t page);
+
+  /// Takes the page from the file; snapshots keep its bytes. It is not mapped any more.
+  void drop(std::uint64_t page);
+
+  /// Is the page's current frame what some live snapshot reads?
+  [[nodiscard]] bool needed(std::uint64_t page) const;
+  /// Does a live snapshot with lo <= epoch < hi cover the page?
+  [[nodiscard]] bool interval_needed(std::uint64_t page, std::uint64_t lo, std::uint64_t hi) const;
+
+ private:
+  struct Preserving;
+  [[nodiscard]] PreserveEvent perform(Preserving& run, PreserveAction action);
+  void copy_page(FrameIndex from, FrameIndex to) const;
+  void push_history(std::uint64_t page, FrameIndex frame);
+  /// Replaces the home frame in the history by a copy, so that the page can come home.
+  [[nodiscard]] bool move_home_out_of_history(PageEntry& entry);
+  [[nodiscard]] bool is_mapped(std::uint64_t page) const {
+    return file_.mapping != nullptr && page < file_.mapping->pages();
+  }
+
+  CacheCore& core_;
+  CachedFile& file_;
+};
+
+}  // namespace strictsend::pagecache
