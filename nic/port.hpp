@@ -95,6 +95,8 @@ struct PortCapabilities {
   std::uint32_t max_fragment_bytes = 0;  ///< of one fragment
   bool fragment_crosses_page =
       false;  ///< a fragment may cross a page boundary (where the arena is contiguous)
+  std::uint32_t max_receive_bytes =
+      0xffffffff;  ///< of a frame; larger ones are dropped: announce an MSS that fits
   bool checksum_offload = false;  ///< honours TxPacket::checksum
   bool copies_payload = false;   ///< the driver or kernel behind copies each packet before the wire
   bool late_completion = false;  ///< completions may not come while nothing more is sent
@@ -112,6 +114,7 @@ struct QueueCounters {
   std::uint64_t rx_packets = 0;
   std::uint64_t rx_bytes = 0;
   std::uint64_t rx_dropped = 0;  ///< by the device or kernel: no buffer, ring full, malformed
+  std::uint64_t tx_invalid_descriptors = 0;  ///< refused by the device although checked: a fault
   std::uint64_t unexpected_completions =
       0;  ///< completions of descriptors not outstanding: a device fault
 };

@@ -122,6 +122,7 @@ Result<NetNamespacePair> NetNamespacePair::create(const Options& options) {
       {{"ip", "address", "add", pair.peer_.address + "/30", "dev", peer}, inside},
       {{"ip", "link", "set", "lo", "up"}, inside},
       {{"ethtool", "-K", peer, "tx", options.peer_tx_offload ? "on" : "off"}, inside},
+      {{"ethtool", "-K", near, "tx", options.near_tx_offload ? "on" : "off"}, -1},
       {{"ip", "link", "set", near, "up"}, -1},
       {{"ip", "link", "set", peer, "up"}, inside},
   };

@@ -34,6 +34,7 @@ class NetNamespacePair {
     /// False: the far end finishes the checksums of what it sends (`ethtool -K … tx off`), as a
     /// real wire would.
     bool peer_tx_offload = true;
+    bool near_tx_offload = true;  ///< the same for the near end
   };
 
   /// What this machine lacks to make namespaces, or nothing; a test skips with it.
