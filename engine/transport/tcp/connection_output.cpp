@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a Connection puts on the wire.
-#include "base/assert.hpp"
+#include <algorithm>
+
 #include "engine/transport/tcp/connection.hpp"
 
 namespace strictsend::tcp {
@@ -17,7 +18,7 @@ SegmentOut Connection::bare_segment(Time now) const {
   segment.ack = receiver_.next();
   segment.window = receiver_.window_field();
   segment.flags.ack = true;
-  segment.stream_offset = position == 0 ? 0 : position - 1;
+  segment.stream_offset = std::min(std::max<Position>(position, 1), sender_.end()) - 1;
   if (timestamps_.on)
     segment.timestamps = Timestamps{.value = timestamp_now(now), .echo = timestamps_.recent};
   return segment;
