@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.hpp"
 #include "base/page.hpp"
 
 namespace strictsend::pagecache {
@@ -92,6 +93,12 @@ Result<BackingFile> BackingFile::from_descriptor(int fd) {
     own = UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!own.valid()) return fail("open " + name, errno, hint_for_open(errno));
   return BackingFile(std::move(own), name, access == O_RDWR, *identity);
+}
+
+void BackingFile::become_writable(BackingFile other) {
+  STRICTSEND_ASSERT(other.writable_ && other.identity_.key == identity_.key);
+  fd_ = std::move(other.fd_);
+  writable_ = true;
 }
 
 void BackingFile::open_direct() {

@@ -28,6 +28,8 @@ class BackingFile {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool writable() const { return writable_; }
+  /// Goes over to the other's descriptor, which refers to the same file and may write.
+  void become_writable(BackingFile other);
   /// As of opening.
   [[nodiscard]] const FileIdentity& identity() const { return identity_; }
   /// As of now.

@@ -56,6 +56,11 @@ Result<FileIdentity> identify(int fd, const std::string& name) {
   return identity;
 }
 
+bool differ_in_ctime_only(const FileIdentity& a, const FileIdentity& b) {
+  return a.key == b.key && a.size_bytes == b.size_bytes && a.mtime_ns == b.mtime_ns &&
+         a.ctime_ns != b.ctime_ns;
+}
+
 Duration time_until_settled(const FileIdentity& identity, std::int64_t now_ns) {
   const std::int64_t age_ns = now_ns - identity.ctime_ns;
   if (age_ns < 0 || age_ns >= timestamp_granularity.ns) return Duration{};
@@ -77,12 +82,6 @@ std::string entity_tag_of(const FileIdentity& identity) {
   return fmt::format("{:x}-{:x}-{:x}-{:x}-{:x}", identity.key.device, identity.key.inode,
                      identity.size_bytes, static_cast<std::uint64_t>(identity.mtime_ns),
                      static_cast<std::uint64_t>(identity.ctime_ns));
-}
-
-std::string entity_tag_of_changed(const FileIdentity& identity, std::uint64_t run_nonce,
-                                  std::uint64_t change_count) {
-  return fmt::format("{:x}-{:x}-w{:016x}-{:x}", identity.key.device, identity.key.inode, run_nonce,
-                     change_count);
 }
 
 }  // namespace strictsend::pagecache

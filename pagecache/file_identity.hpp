@@ -31,6 +31,10 @@ struct FileIdentity {
   bool operator==(const FileIdentity&) const = default;
 };
 
+/// Do they differ in ctime alone? Then owner, mode, names or links were changed, and the bytes only
+/// if somebody set mtime back to the nanosecond.
+[[nodiscard]] bool differ_in_ctime_only(const FileIdentity& a, const FileIdentity& b);
+
 /// Longer than the slowest tick (HZ=100) that ctime can lag behind.
 inline constexpr Duration timestamp_granularity = milliseconds(20);
 
@@ -50,11 +54,5 @@ bool wait_until_settled(const FileIdentity& identity);
 /// A strong validator for the bytes of a file as loaded from disk (RFC 9110 §8.8.1): every part of
 /// the identity, in hexadecimal.
 [[nodiscard]] std::string entity_tag_of(const FileIdentity& identity);
-
-/// The same for bytes that were changed through the engine since: `run_nonce` differs between
-/// processes, `change_count` between the versions within one.
-[[nodiscard]] std::string entity_tag_of_changed(const FileIdentity& identity,
-                                                std::uint64_t run_nonce,
-                                                std::uint64_t change_count);
 
 }  // namespace strictsend::pagecache

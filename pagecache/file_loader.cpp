@@ -4,32 +4,11 @@
 #include <algorithm>
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
-#include "base/assert.hpp"
-
 namespace strictsend::pagecache {
 namespace {
-
-/// Where io_uring is switched off: one request at a time, the same answers.
-IoOutcome read_plainly(int fd, std::span<const IoPiece> pieces) {
-  Transfer transfer(IoDirection::read, pieces, 1, IoRing::request_bytes_max, 1);
-  Transfer::Request request;
-  while (transfer.next(request)) {
-    const ssize_t answer =
-        ::pread(fd, request.memory, request.length_bytes, static_cast<off_t>(request.file_offset));
-    transfer.complete(request.slot, static_cast<std::int32_t>(answer < 0 ? -errno : answer));
-  }
-  return transfer.outcome();
-}
-
-IoOutcome read_buffered(int fd, std::span<const IoPiece> pieces) {
-  auto ring = IoRing::create();
-  if (!ring) return read_plainly(fd, pieces);
-  return ring->run(IoDirection::read, fd, pieces, 1, no_stall_limit);
-}
 
 enum class DirectOutcome : std::uint8_t { done, read_buffered_instead, memory_is_lost };
 
@@ -89,7 +68,9 @@ Result<LoadResult> load_file(BackingFile& file, LoadTarget& target, const LoadOp
       pieces = target.provide(before->size_bytes);
       if (!pieces) return tl::unexpected(pieces.error());
     }
-    if (direct != DirectOutcome::done) outcome = read_buffered(file.fd(), *pieces);
+    if (direct != DirectOutcome::done) {
+      outcome = transfer_buffered(IoDirection::read, file.fd(), *pieces);
+    }
     if (outcome.error != 0)
       return fail(operation, outcome.error,
                   outcome.error == EIO ? "the disk could not read it; see dmesg" : "");

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <liburing.h>
+#include <unistd.h>
 #include <vector>
 
 #include "base/assert.hpp"
@@ -160,6 +161,25 @@ std::uint32_t IoRing::in_flight() const {
 }
 bool IoRing::drain(Duration limit) {
   return ring_ == nullptr || ring_->drain(limit);
+}
+
+IoOutcome transfer_plainly(IoDirection direction, int fd, std::span<const IoPiece> pieces) {
+  Transfer transfer(direction, pieces, 1, IoRing::request_bytes_max, 1);
+  Transfer::Request request;
+  while (transfer.next(request)) {
+    const auto offset = static_cast<off_t>(request.file_offset);
+    const ssize_t answer = direction == IoDirection::read
+                               ? ::pread(fd, request.memory, request.length_bytes, offset)
+                               : ::pwrite(fd, request.memory, request.length_bytes, offset);
+    transfer.complete(request.slot, static_cast<std::int32_t>(answer < 0 ? -errno : answer));
+  }
+  return transfer.outcome();
+}
+
+IoOutcome transfer_buffered(IoDirection direction, int fd, std::span<const IoPiece> pieces) {
+  auto ring = IoRing::create();
+  if (!ring) return transfer_plainly(direction, fd, pieces);
+  return ring->run(direction, fd, pieces, 1, no_stall_limit);
 }
 
 }  // namespace strictsend::pagecache

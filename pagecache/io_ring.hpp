@@ -52,4 +52,10 @@ class IoRing {
   std::unique_ptr<Ring> ring_;
 };
 
+/// The same transfer where io_uring is switched off: one request at a time, the same answers.
+IoOutcome transfer_plainly(IoDirection direction, int fd, std::span<const IoPiece> pieces);
+
+/// Through a ring if there is one, else plainly, however long the disk takes.
+IoOutcome transfer_buffered(IoDirection direction, int fd, std::span<const IoPiece> pieces);
+
 }  // namespace strictsend::pagecache

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "pagecache/backing_file.hpp"
+#include "pagecache/cache_core.hpp"
+#include "pagecache/file_set.hpp"
+#include "pagecache/file_source.hpp"
+
+namespace strictsend::pagecache {
+namespace {
+
+/// The page cache's way to the disk: opens backing files, and leaves the rest to the set of files.
+/// Owned by PageCache; destroyed before the guard stops, so that changes can still be written back.
+class FileRegistry final : public FileSource {
+ public:
+  explicit FileRegistry(std::shared_ptr<CacheCore> core)
+      : files_(std::make_shared<FileSet>(std::move(core), LoadOptions{})) {}
+
+  Result<std::shared_ptr<CachedFile>> open(const std::string& path, int flags) override {
+    return open(BackingFile::open(path, flags));
+  }
+  Result<std::shared_ptr<CachedFile>> open(int fd) override {
+    return open(BackingFile::from_descriptor(fd));
+  }
+  Result<void> refresh(std::shared_ptr<CachedFile>& file) override { return files_->refresh(file); }
+  void drop_idle() override { files_->drop_idle(); }
+
+ private:
+  Result<std::shared_ptr<CachedFile>> open(Result<BackingFile> backing) {
+    if (!backing) return tl::unexpected(backing.error());
+    return files_->open(*std::move(backing));
+  }
+
+  std::shared_ptr<FileSet> files_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<FileSource>> make_file_source(std::shared_ptr<CacheCore> core) {
+  return std::make_unique<FileRegistry>(std::move(core));
+}
+
+}  // namespace strictsend::pagecache

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pagecache/file_set.hpp"
+
+#include <chrono>
+#include <errno.h>
+#include <thread>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/assert.hpp"
+#include "pagecache/cache_core.hpp"
+#include "pagecache/file_sync.hpp"
+#include "pagecache/frame_target.hpp"
+
+namespace strictsend::pagecache {
+namespace {
+
+std::pair<std::uint64_t, std::uint64_t> map_key(const FileKey& key) {
+  return {key.device, key.inode};
+}
+
+/// How long to wait for frames that were given back and are still being collected, in steps.
+constexpr int collecting_steps_max = 200;
+constexpr std::chrono::milliseconds collecting_step{1};
+
+}  // namespace
+
+DiskOrigin& disk_origin(const CachedFile& file) {
+  STRICTSEND_ASSERT(file.origin != nullptr);
+  return static_cast<DiskOrigin&>(*file.origin);
+}
+
+bool has_unsaved_changes(CachedFile& file) {
+  const std::scoped_lock lock(file.lock);
+  // Without protection nobody knows what is written through the mapping.
+  const bool unwatched = file.mapping != nullptr && !file.core->config().protect;
+  return unwatched || file.dirty.count() != 0 || file.unprotected.count() != 0 ||
+         file.size_bytes.load(std::memory_order_relaxed) !=
+             disk_origin(file).disk_size_bytes.load(std::memory_order_relaxed);
+}
+
+DiskChange disk_change(const DiskOrigin& origin, const FileIdentity& now_identity) {
+  if (now_identity == origin.identity()) return DiskChange::none;
+  return differ_in_ctime_only(now_identity, origin.identity()) ? DiskChange::inode_only
+                                                               : DiskChange::content;
+}
+
+tl::unexpected<Error> conflict_error(const std::string& operation, const std::string& name) {
+  return fail(
+      operation + " " + name, ESTALE,
+      "another process changed the file on disk while it is mapped or has changes here that "
+      "were never synced; read what you need of it, then rename a good copy over it and "
+      "open that");
+}
+
+FileSet::~FileSet() {
+  for (auto& [key, entry] : entries_) {
+    if (entry.file == nullptr || !has_unsaved_changes(*entry.file)) continue;
+    const DiskOrigin& origin = disk_origin(*entry.file);
+    if (auto saved = sync_to_disk(*entry.file); !saved)
+      spdlog::error("changes of {} are lost: {}", origin.disk->backing.name(),
+                    saved.error().message());
+  }
+}
+
+Result<std::shared_ptr<CachedFile>> FileSet::open(BackingFile backing) {
+  const FileKey key = backing.identity().key;
+  std::shared_ptr<CachedFile> file;
+  bool was_idle = false;
+  {
+    Lock lock(mutex_);
+    Entry& entry = wait_until_idle(lock, key);
+    if (entry.file == nullptr) {
+      entry.busy = true;
+      lock.unlock();
+      return load(key, std::make_shared<Disk>(std::move(backing)));
+    }
+    was_idle = entry.file.use_count() == 1;
+    file = entry.file;
+  }
+  if (auto refreshed = refresh_version(file, !was_idle); !refreshed) {
+    // In conflict with the disk, its changes can still be read; freezing and syncing say so.
+    if (refreshed.error().errno_value != ESTALE) return tl::unexpected(refreshed.error());
+  }
+  Disk& disk = *disk_origin(*file).disk;
+  if (backing.writable()) {
+    const std::scoped_lock lock(disk.mutex);
+    if (!disk.backing.writable()) disk.backing.become_writable(std::move(backing));
+  }
+  return file;
+}
+
+Result<void> FileSet::refresh(std::shared_ptr<CachedFile>& file) {
+  return refresh_version(file, true);
+}
+
+Result<void> FileSet::refresh_version(std::shared_ptr<CachedFile>& file, bool in_use) {
+  for (;;) {
+    DiskOrigin& origin = disk_origin(*file);
+    const auto keeps_its_bytes = [&] {
+      if (has_unsaved_changes(*file)) return true;
+      const std::scoped_lock lock(file->lock);
+      return in_use && file->mapping != nullptr;
+    };
+    std::shared_ptr<CachedFile> current;
+    {
+      Lock lock(mutex_);
+      Entry& entry = wait_until_idle(lock, origin.key);
+      current = entry.file;
+      entry.used = ++clock_;
+      entry.unsaveable = false;
+    }
+    if (current != nullptr && current != file) {  // somebody else loaded a newer version
+      if (keeps_its_bytes()) return conflict_error("freeze", origin.disk->backing.name());
+      file = current;
+      in_use = true;
+      continue;
+    }
+    {
+      const std::unique_lock disk_lock(origin.disk->mutex, std::try_to_lock);
+      // A sync runs: what changes on disk now is ours.
+      if (!disk_lock.owns_lock()) return {};
+      auto now_identity = origin.disk->backing.identify();
+      if (!now_identity) return tl::unexpected(now_identity.error());
+      const DiskChange change = disk_change(origin, *now_identity);
+      if (change == DiskChange::none) return {};
+      if (keeps_its_bytes()) {
+        if (change == DiskChange::content)
+          return conflict_error("freeze", origin.disk->backing.name());
+        origin.set_identity(*now_identity);
+        return {};
+      }
+    }
+    const FileKey key = origin.key;
+    const std::shared_ptr<Disk> disk = origin.disk;
+    std::shared_ptr<CachedFile> unused;  // goes after the lock
+    {
+      Lock lock(mutex_);
+      Entry& entry = wait_until_idle(lock, key);
+      if (entry.file != nullptr && entry.file != file) continue;
+      entry.busy = true;
+      // A version that only we still know makes room for the next one.
+      if (!in_use && entry.file.use_count() == 2) {
+        unused = std::move(entry.file);
+        file.reset();
+      }
+    }
+    unused.reset();
+    auto loaded = load(key, disk);
+    if (!loaded) return tl::unexpected(loaded.error());
+    file = *std::move(loaded);
+    return {};
+  }
+}
+
+/// Loads and publishes the current version of a file whose entry the caller has made busy.
+Result<std::shared_ptr<CachedFile>> FileSet::load(const FileKey& key,
+                                                  const std::shared_ptr<Disk>& disk) {
+  auto loaded = load_frames(disk);
+  std::shared_ptr<CachedFile> old;  // goes after the lock
+  {
+    const Lock lock(mutex_);
+    const auto it = entries_.find(map_key(key));
+    STRICTSEND_ASSERT(it != entries_.end() && it->second.busy);
+    it->second.busy = false;
+    if (loaded) {
+      old = std::exchange(it->second.file, *loaded);
+      it->second.used = ++clock_;
+      it->second.unsaveable = false;
+    } else if (it->second.file == nullptr) {
+      entries_.erase(it);
+    }
+  }
+  not_busy_.notify_all();
+  return loaded;
+}
+
+Result<std::shared_ptr<CachedFile>> FileSet::load_frames(const std::shared_ptr<Disk>& disk) {
+  reap_stuck();
+  const std::scoped_lock disk_lock(disk->mutex);
+  FrameTarget target(*core_, *this);
+  auto result = load_file(disk->backing, target, load_options_);
+  disk->backing.close_direct("loaded");
+  if (!result) return tl::unexpected(result.error());
+  log_mode_once(result->identity.key, disk->backing.name(), result->mode);
+  std::shared_ptr<CachedFile> file = target.take();
+  file->attributes = FileAttributes{result->identity.size_bytes, result->identity.mtime_ns,
+                                    entity_tag_of(result->identity)};
+  file->origin = std::make_unique<DiskOrigin>(disk, result->identity, weak_from_this());
+  return file;
+}
+
+FileSet::Entry& FileSet::wait_until_idle(Lock& lock, const FileKey& key) {
+  for (;;) {
+    Entry& entry = entries_[map_key(key)];
+    if (!entry.busy) return entry;
+    not_busy_.wait(lock);
+  }
+}
+
+bool FileSet::make_room() {
+  reap_stuck();
+  for (int step = 0; step < collecting_steps_max; ++step) {
+    const std::uint64_t free_before = core_->allocator().free_frames();
+    if (evict_one()) return true;
+    // Frames of sends that are over may still be on their way back.
+    const bool collecting = core_->allocator().waiting_frames() != 0 ||
+                            core_->snapshots().outside() != core_->snapshots().live();
+    if (!collecting) return false;
+    std::this_thread::sleep_for(collecting_step);
+    if (core_->allocator().free_frames() > free_before) return true;
+  }
+  return false;
+}
+
+void FileSet::drop_idle() {
+  while (make_room()) {
+  }
+}
+
+/// Lets the file go that was not used for longest; changed ones are written back first.
+bool FileSet::evict_one() {
+  for (;;) {
+    Lock lock(mutex_);
+    auto victim = entries_.end();
+    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+      const Entry& entry = it->second;
+      // New references are made under the mutex or from others, so one means: nobody's but ours.
+      const bool idle =
+          entry.file != nullptr && !entry.busy && !entry.unsaveable && entry.file.use_count() == 1;
+      if (idle && (victim == entries_.end() || entry.used < victim->second.used)) victim = it;
+    }
+    if (victim == entries_.end()) return false;
+    if (!has_unsaved_changes(*victim->second.file)) {
+      const std::shared_ptr<CachedFile> gone = std::move(victim->second.file);
+      entries_.erase(victim);
+      lock.unlock();
+      return true;  // and `gone` gives its frames back
+    }
+    victim->second.busy = true;
+    CachedFile& file = *victim->second.file;
+    lock.unlock();
+    auto saved = sync_to_disk(file);
+    lock.lock();
+    victim->second.busy = false;  // busy entries are not erased, so the iterator still stands
+    if (!saved) victim->second.unsaveable = true;
+    lock.unlock();
+    not_busy_.notify_all();
+    if (!saved)
+      spdlog::warn("{} stays in the cache: {}", disk_origin(file).disk->backing.name(),
+                   saved.error().message());
+  }
+}
+
+void FileSet::keep_until_drained(IoRing ring, std::shared_ptr<CachedFile> file) {
+  const Lock lock(mutex_);
+  stuck_.push_back({std::move(file), std::move(ring)});
+}
+
+void FileSet::reap_stuck() {
+  std::vector<Stuck> drained;  // goes after the lock
+  const Lock lock(mutex_);
+  for (auto it = stuck_.begin(); it != stuck_.end();) {
+    if (it->ring.drain(Duration{0})) {
+      drained.push_back(std::move(*it));
+      it = stuck_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void FileSet::log_mode_once(const FileKey& key, const std::string& name, const std::string& mode) {
+  const Lock lock(mutex_);
+  if (!logged_devices_.insert(key.device).second) return;
+  spdlog::info("files on the file system of {} are loaded with {}", name, mode);
+}
+
+std::string FileSet::fullness() const {
+  const std::uint64_t frames = core_->allocator().file_frames();
+  return fmt::format("the cache takes {} bytes of files", frames << page_shift);
+}
+
+}  // namespace strictsend::pagecache
