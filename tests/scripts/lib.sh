@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: Apache-2.0
 # What the scripts behind ./dev share; sourced, never run. Everything here assumes the repository's
 # root as working directory.
