@@ -1,5 +1,5 @@
-# shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
 # What the scripts behind ./dev share; sourced, never run. Everything here assumes the repository's
 # root as working directory.
 
