@@ -60,12 +60,18 @@ class STRICTSEND_API Snapshot {
 /// disk.
 ///
 /// What is covered: writes through this class and through the mapping that `map` returns, by the
-/// CPU or by read(2) and O_DIRECT reads into it *that begin after the freeze*. What is not: DMA
-/// into the mapping that was pinned before a freeze (O_DIRECT or io_uring reads in flight, fixed
-/// buffers, RDMA), process_vm_writev into the mapping, a forked child's view of it (the mapping is
-/// not inherited), the address range after the application itself remapped it, and protection
-/// lifted with a userfaultfd of the application's own. Never do pinned I/O into a mapping;
-/// EngineConfig::audit finds those who do.
+/// CPU or by read(2) and O_DIRECT reads into it *that begin after the freeze*.
+///
+/// What the kernel refuses: /proc/self/mem (EIO on a protected page), pwrite on the cache's memory
+/// (EPERM), a second mapping of it to write through (EPERM), and any access of a forked child,
+/// which does not inherit the mapping (SIGSEGV).
+///
+/// What is not covered: DMA into the mapping that was pinned before a freeze (O_DIRECT or io_uring
+/// reads in flight, fixed buffers, RDMA), process_vm_writev into the mapping, which pins too, the
+/// address range after the application itself moved it with mremap (what it maps over it with
+/// MAP_FIXED is its own memory and no longer the file), and protection lifted with a userfaultfd of
+/// the application's own. Never do pinned I/O into a mapping; EngineConfig::audit finds those who
+/// do.
 class STRICTSEND_API File {
  public:
   File() noexcept;
