@@ -122,6 +122,21 @@ TEST_P(AfXdpReceive, the_served_port_comes_here_and_everything_else_reaches_the_
   EXPECT_EQ(::poll(&entry, 1, 0), 0);
 }
 
+// Why the port says RxChecksum::partial on veth.
+TEST_P(AfXdpReceive, a_veth_peer_leaves_checksums_unfinished_unless_its_offload_is_off) {
+  for (const bool offload : {true, false}) {
+    const std::string state = offload ? "on" : "off";
+    ASSERT_EQ(
+        rig->net.run_in_namespace({"ethtool", "-K", rig->net.peer().interface_name, "tx", state})
+            .exit_code,
+        0);
+    const UniqueFd client = begin_connecting(served_port);
+    const std::vector<std::byte> syn = rig->next_received();
+    EXPECT_TRUE(wire::parse_tcp_packet(syn, nic::RxChecksum::partial));
+    EXPECT_EQ(wire::parse_tcp_packet(syn, nic::RxChecksum::unknown).has_value(), !offload);
+  }
+}
+
 TEST_P(AfXdpReceive, the_same_port_of_another_address_is_the_kernels) {
   ASSERT_TRUE(rig->port->accept_flows({{203, 0, 113, 1}, kernel_port}));
   const UniqueFd listener = listen_in_kernel(kernel_port);
