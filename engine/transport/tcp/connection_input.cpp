@@ -120,7 +120,7 @@ bool Connection::on_acknowledgement(const SegmentIn& segment, Outcome& outcome, 
       outcome.reply = reset_for(segment);
       return false;
     }
-  } else if (sender_.acks_unsent(segment.ack)) {
+  } else if (sender_.acks_unsent(segment.ack) || sender_.acks_long_gone(segment.ack)) {
     challenge(outcome, now);
     return false;
   }

@@ -74,6 +74,10 @@ class Sender {
 
   // What comes back.
   [[nodiscard]] bool acks_unsent(Seq ack) const { return seq_of(max_).before(ack); }
+  /// Older than anything that a peer could still be sending: RFC 5961 §5.
+  [[nodiscard]] bool acks_long_gone(Seq ack) const {
+    return ack.before(seq_of(una_)) && seq_of(una_).since(ack) > window_bytes_max_;
+  }
   /// `ack` must not acknowledge what was never sent.
   AckKind on_ack(const AckIn& ack, Time now);
   void handshake_done(Time now);

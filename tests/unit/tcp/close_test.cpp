@@ -167,6 +167,23 @@ TEST(TcpReset, rfc5961_4_syn_on_an_established_connection_is_challenged) {
   EXPECT_EQ(story.connection().state(), State::established);
 }
 
+TEST(TcpReset, rfc5961_5_text_with_an_acknowledgement_long_gone_is_not_taken) {
+  StorySetup setup;
+  setup.peer_window = 2000;
+  Story story(setup);
+  story.enqueue(6000);
+  story.at(10).ack(2001).at(20).ack(4001).at(30).ack(6001);
+  story.take_wire();
+  SegmentIn forged = story.template_segment();
+  forged.payload_bytes = 10;
+  forged.ack = story.own(4000);  // 2001 bytes ago, and no window was ever so large
+  story.peer(forged).expect({"ack 1"});
+  EXPECT_EQ(story.outcome().deliver_bytes, 0U);
+  forged.ack = story.own(4001);
+  story.peer(forged);
+  EXPECT_EQ(story.outcome().deliver_bytes, 10U);
+}
+
 TEST(TcpReset, rfc6191_syn_in_time_wait_may_take_the_place) {
   Story story;
   SegmentIn syn;

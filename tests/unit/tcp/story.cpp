@@ -20,7 +20,7 @@ SegmentIn Story::syn_of(const StorySetup& setup) {
 Story::Story(const StorySetup& setup, FromSyn)
     : setup_(setup),
       connection_(Connection::accept(setup.config, syn_of(setup), Seq(setup.iss), 900'000, now_)) {
-  const unsigned scale = setup.syn_options.window_scale.value_or(0);
+  const unsigned scale = std::min<unsigned>(setup.syn_options.window_scale.value_or(0), 14);
   window_ = static_cast<std::uint16_t>(setup.peer_window >> scale);
 }
 
