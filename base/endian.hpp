@@ -14,9 +14,8 @@ template <class Host>
 class BigEndian {
  public:
   constexpr BigEndian() = default;
-  constexpr BigEndian(Host value) {
-    set(value);
-  }  // NOLINT(google-explicit-constructor): a field is its value
+  // NOLINTNEXTLINE(google-explicit-constructor): a field is its value
+  constexpr BigEndian(Host value) : bytes_(std::bit_cast<Bytes>(swapped(value))) {}
 
   [[nodiscard]] constexpr Host get() const { return swapped(std::bit_cast<Host>(bytes_)); }
   constexpr void set(Host value) { bytes_ = std::bit_cast<Bytes>(swapped(value)); }

@@ -21,17 +21,17 @@ std::optional<SimFrame> SimPeer::receive() {
                   .bytes = wire_->frames.bytes(*lent_)};
 }
 
-void SimPeer::inject(std::span<const std::byte> bytes) {
-  const auto frame = wire_->frames.take();
-  if (!frame) {
+void SimPeer::inject(std::span<const std::byte> frame) {
+  const auto index = wire_->frames.take();
+  if (!index) {
     ++wire_->from_peer.stats().overflowed;
     return;
   }
-  const std::span<std::byte> room = wire_->frames.room(*frame);
-  STRICTSEND_ASSERT(bytes.size() <= room.size());
-  std::memcpy(room.data(), bytes.data(), bytes.size());
-  wire_->frames[*frame].length_bytes = static_cast<std::uint32_t>(bytes.size());
-  wire_->from_peer.carry(*frame, wire_->from_peer.serialise(wire_->now, bytes.size()));
+  const std::span<std::byte> room = wire_->frames.room(*index);
+  STRICTSEND_ASSERT(frame.size() <= room.size());
+  std::memcpy(room.data(), frame.data(), frame.size());
+  wire_->frames[*index].length_bytes = static_cast<std::uint32_t>(frame.size());
+  wire_->from_peer.carry(*index, wire_->from_peer.serialise(wire_->now, frame.size()));
 }
 
 void SimPeer::arrived(SimFrameIndex frame) {

@@ -22,7 +22,7 @@ PortCapabilities capabilities_of(const SimConfig& config) {
 }  // namespace
 
 Result<std::unique_ptr<SimPort>> SimPort::create(const SimConfig& config, const DmaMemory& memory) {
-  const auto refuse = [](std::string hint) { return fail("open sim port", EINVAL, hint); };
+  const auto refuse = [](const char* hint) { return fail("open sim port", EINVAL, hint); };
   if (memory.base == nullptr || memory.size_bytes % page_bytes != 0)
     return refuse("the DMA memory must be whole pages");
   if (memory.receive_begin >= memory.receive_end ||

@@ -54,7 +54,8 @@ void SimTransmit::post(std::uint32_t index, const TxPacket& packet) {
   STRICTSEND_ASSERT(std::ranges::none_of(descriptors_, [&](const Descriptor& other) {
     return other.state != State::free && other.cookie == packet.cookie;
   }));
-  std::ranges::copy(packet.fragments, fragments_.begin() + index * config_->max_fragments);
+  std::ranges::copy(packet.fragments,
+                    fragments_.begin() + std::ptrdiff_t{index} * config_->max_fragments);
   // As a driver does that keeps its metadata in front of the header.
   std::memset(
       memory_.base + packet.fragments.front().offset.value - capabilities_->header_headroom_bytes,

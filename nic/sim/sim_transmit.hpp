@@ -35,8 +35,8 @@ class SimTransmit {
   [[nodiscard]] bool can_reap() const;
 
   /// Events of the agenda; ignored after stop().
-  void on_dma_read(std::uint32_t descriptor);
-  void on_completion(std::uint32_t descriptor);
+  void on_dma_read(std::uint32_t index);
+  void on_completion(std::uint32_t index);
 
   [[nodiscard]] std::uint64_t lost_completions() const { return lost_completions_; }
   [[nodiscard]] std::uint64_t changed_under_descriptor() const { return changed_; }
