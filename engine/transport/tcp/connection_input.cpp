@@ -12,7 +12,7 @@ namespace {
 /// make an endless exchange of acknowledgements: RFC 5961 §7.
 constexpr Duration challenge_interval = milliseconds(500);
 /// Older than this TS.Recent proves nothing: RFC 7323 §5.5.
-constexpr Duration timestamp_age_max = seconds(24 * 24 * 3600);
+constexpr Duration timestamp_age_max = seconds(std::int64_t{24} * 24 * 3600);
 
 bool timestamp_before(std::uint32_t a, std::uint32_t b) {
   return static_cast<std::int32_t>(a - b) < 0;

@@ -69,6 +69,16 @@ TEST(TcpLoss, karn_no_sample_of_what_was_sent_twice) {
   EXPECT_GT(story.connection().rto(), milliseconds(200));  // the back-off stays until a sample
 }
 
+TEST(TcpLoss, karn_no_sample_of_what_fast_retransmit_sent_twice) {
+  Story story;
+  story.enqueue(10'000);
+  story.take_wire();
+  story.at(10).ack(1).ack(1).ack(1).expect({"1:1001 again"});
+  const Duration srtt = story.connection().srtt();
+  story.at(150).ack(10'001);
+  EXPECT_EQ(story.connection().srtt(), srtt);
+}
+
 TEST(TcpLoss, rfc7323_4_timestamp_echo_measures_what_was_sent_twice) {
   StorySetup setup;
   setup.timestamps = true;
