@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/wire/header_template.hpp"
 
+#include <new>
+
 #include "base/assert.hpp"
 #include "nic/wire/ipv4_packet.hpp"
 
@@ -40,43 +42,44 @@ void finish(Ipv4Layout& ip, std::uint32_t sum, std::size_t total_bytes) {
   ip.checksum = finish_sum(sum + total_bytes);
 }
 
-/// The options as whole 32-bit words, in the order that Linux uses too; paddings stand in front so
-/// that timestamps are aligned (RFC 7323 appendix A).
-class OptionWords {
+/// Writes the options as whole 32-bit words, in the order that Linux uses too; paddings stand in
+/// front so that timestamps are aligned (RFC 7323 appendix A). There is room for tcp_option_bytes.
+class OptionWriter {
  public:
-  explicit OptionWords(const TcpOptions& options) {
-    if (options.mss) push(word(option_mss, 4, 0, 0) | *options.mss);
+  explicit OptionWriter(std::byte* into) : into_(into) {}
+
+  /// Returns their sum.
+  PartialSum write(const TcpOptions& options) {
+    if (options.mss) put(word(option_mss, 4, 0, 0) | *options.mss);
     if (options.timestamps) {
-      push(options.sack_permitted ? word(option_sack_permitted, 2, option_timestamps, 10)
-                                  : word(option_nop, option_nop, option_timestamps, 10));
-      push(options.timestamps->value);
-      push(options.timestamps->echo);
+      put(options.sack_permitted ? word(option_sack_permitted, 2, option_timestamps, 10)
+                                 : word(option_nop, option_nop, option_timestamps, 10));
+      put(options.timestamps->value);
+      put(options.timestamps->echo);
     } else if (options.sack_permitted) {
-      push(word(option_nop, option_nop, option_sack_permitted, 2));
+      put(word(option_nop, option_nop, option_sack_permitted, 2));
     }
     if (options.window_scale) {
       STRICTSEND_ASSERT(*options.window_scale <= window_scale_max);
-      push(word(option_nop, option_window_scale, 3, *options.window_scale));
+      put(word(option_nop, option_window_scale, 3, *options.window_scale));
     }
+    return sum_;
   }
-
-  [[nodiscard]] std::size_t bytes() const { return count_ * sizeof(be32); }
-  [[nodiscard]] PartialSum sum() const { return sum_; }
-  [[nodiscard]] std::span<const be32> words() const { return std::span(words_).first(count_); }
 
  private:
   static constexpr std::uint32_t word(std::uint8_t a, std::uint8_t b, std::uint8_t c,
                                       std::uint8_t d) {
     return std::uint32_t{a} << 24 | std::uint32_t{b} << 16 | std::uint32_t{c} << 8 | d;
   }
-  void push(std::uint32_t value) {
-    words_[count_++] = value;
+  void put(std::uint32_t value) {
+    const be32 field = value;
+    std::memcpy(into_, &field, sizeof(field));
+    into_ += sizeof(field);
     // Two 16-bit words at once: 2^16 is 1 in one's-complement arithmetic.
     sum_ += value;
   }
 
-  std::array<be32, 6> words_;
-  std::size_t count_ = 0;
+  std::byte* into_;
   PartialSum sum_ = 0;
 };
 
@@ -103,40 +106,39 @@ TcpHeaderTemplate::TcpHeaderTemplate(const FlowAddress& flow)
 
 std::uint32_t TcpHeaderTemplate::emit(std::span<std::byte> into, const TcpSegmentHeader& segment,
                                       PartialSum payload_sum) const {
-  const OptionWords options(segment.options);
-  const std::size_t tcp_bytes = tcp_bytes_min + options.bytes();
-  const PartialSum sum = pseudo_sum_ + tcp_bytes + segment.payload_bytes + ports_sum_ +
-                         segment.seq + segment.ack + offset_flags(tcp_bytes, segment.flags) +
-                         segment.window + options.sum() + fold_sum(payload_sum);
-  return write(into, segment, options.words(), finish_sum(sum));
+  const Written written = write(into, segment);
+  const PartialSum sum = pseudo_sum_ + written.tcp_bytes + segment.payload_bytes + ports_sum_ +
+                         segment.seq + segment.ack +
+                         offset_flags(written.tcp_bytes, segment.flags) + segment.window +
+                         written.options_sum + fold_sum(payload_sum);
+  written.headers->tcp.checksum = finish_sum(sum);
+  return static_cast<std::uint32_t>(ethernet_bytes + ipv4_bytes_min + written.tcp_bytes);
 }
 
 OffloadedHeader TcpHeaderTemplate::emit_for_offload(std::span<std::byte> into,
                                                     const TcpSegmentHeader& segment) const {
-  const OptionWords options(segment.options);
-  const std::size_t tcp_bytes = tcp_bytes_min + options.bytes();
-  const std::uint16_t pseudo = fold_sum(pseudo_sum_ + tcp_bytes + segment.payload_bytes);
-  return {.header_bytes = write(into, segment, options.words(), pseudo),
+  const Written written = write(into, segment);
+  written.headers->tcp.checksum = fold_sum(pseudo_sum_ + written.tcp_bytes + segment.payload_bytes);
+  return {.header_bytes =
+              static_cast<std::uint32_t>(ethernet_bytes + ipv4_bytes_min + written.tcp_bytes),
           .checksum = tcp_checksum_request};
 }
 
-std::uint32_t TcpHeaderTemplate::write(std::span<std::byte> into, const TcpSegmentHeader& segment,
-                                       std::span<const be32> options,
-                                       std::uint16_t checksum) const {
-  const std::size_t tcp_bytes = tcp_bytes_min + options.size_bytes();
-  const std::size_t header_bytes = ethernet_bytes + ipv4_bytes_min + tcp_bytes;
-  STRICTSEND_ASSERT(header_bytes <= into.size());
+TcpHeaderTemplate::Written TcpHeaderTemplate::write(std::span<std::byte> into,
+                                                    const TcpSegmentHeader& segment) const {
+  const std::size_t tcp_bytes = tcp_bytes_min + tcp_option_bytes(segment.options);
+  STRICTSEND_ASSERT(ethernet_bytes + ipv4_bytes_min + tcp_bytes <= into.size());
 
-  Headers headers = headers_;
-  finish(headers.ip, ip_sum_, ipv4_bytes_min + tcp_bytes + segment.payload_bytes);
-  headers.tcp.seq = segment.seq;
-  headers.tcp.ack = segment.ack;
-  headers.tcp.data_offset_flags = offset_flags(tcp_bytes, segment.flags);
-  headers.tcp.window = segment.window;
-  headers.tcp.checksum = checksum;
-  std::memcpy(into.data(), &headers, sizeof(headers));
-  std::memcpy(into.data() + sizeof(headers), options.data(), options.size_bytes());
-  return static_cast<std::uint32_t>(header_bytes);
+  // In place, field by field: a copy made elsewhere would be read back right after narrow stores,
+  // which stalls.
+  Headers* headers = ::new (into.data()) Headers(headers_);
+  finish(headers->ip, ip_sum_, ipv4_bytes_min + tcp_bytes + segment.payload_bytes);
+  headers->tcp.seq = segment.seq;
+  headers->tcp.ack = segment.ack;
+  headers->tcp.data_offset_flags = offset_flags(tcp_bytes, segment.flags);
+  headers->tcp.window = segment.window;
+  const PartialSum options_sum = OptionWriter(into.data() + sizeof(Headers)).write(segment.options);
+  return {.headers = headers, .tcp_bytes = tcp_bytes, .options_sum = options_sum};
 }
 
 UdpHeaderTemplate::UdpHeaderTemplate(const FlowAddress& flow)
@@ -165,12 +167,11 @@ OffloadedHeader UdpHeaderTemplate::emit_for_offload(std::span<std::byte> into,
 std::uint32_t UdpHeaderTemplate::write(std::span<std::byte> into, std::uint32_t payload_bytes,
                                        std::uint16_t checksum) const {
   STRICTSEND_ASSERT(sizeof(Headers) <= into.size());
-  Headers headers = headers_;
-  finish(headers.ip, ip_sum_, ipv4_bytes_min + udp_bytes + payload_bytes);
-  headers.udp.length = static_cast<std::uint16_t>(udp_bytes + payload_bytes);
-  headers.udp.checksum = checksum;
-  std::memcpy(into.data(), &headers, sizeof(headers));
-  return static_cast<std::uint32_t>(sizeof(headers));
+  Headers* headers = ::new (into.data()) Headers(headers_);
+  finish(headers->ip, ip_sum_, ipv4_bytes_min + udp_bytes + payload_bytes);
+  headers->udp.length = static_cast<std::uint16_t>(udp_bytes + payload_bytes);
+  headers->udp.checksum = checksum;
+  return static_cast<std::uint32_t>(sizeof(Headers));
 }
 
 }  // namespace strictsend::wire

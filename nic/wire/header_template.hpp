@@ -76,8 +76,13 @@ class TcpHeaderTemplate {
   };
   static_assert(sizeof(Headers) == ethernet_bytes + ipv4_bytes_min + tcp_bytes_min);
 
-  std::uint32_t write(std::span<std::byte> into, const TcpSegmentHeader& segment,
-                      std::span<const be32> options, std::uint16_t checksum) const;
+  /// What has been written, all but the checksum.
+  struct Written {
+    Headers* headers;
+    std::size_t tcp_bytes;
+    PartialSum options_sum;
+  };
+  [[nodiscard]] Written write(std::span<std::byte> into, const TcpSegmentHeader& segment) const;
 
   Headers headers_;
   std::uint32_t ip_sum_ = 0;   ///< of the IPv4 header without its total length

@@ -411,7 +411,7 @@ TEST(TcpHeaderTemplate, what_is_left_of_the_mtu_is_the_payload) {
 
 TEST(TcpHeaderTemplateDeathTest, asserts_room_for_the_header) {
   Bytes small(53);
-  EXPECT_DEATH(TcpHeaderTemplate(captured_flow).emit(small, {}, 0), "header_bytes");
+  EXPECT_DEATH(TcpHeaderTemplate(captured_flow).emit(small, {}, 0), "into.size");
 }
 
 // UDP.
