@@ -25,7 +25,12 @@ class PageCache::Impl {
 };
 
 Result<std::unique_ptr<PageCache>> PageCache::create(const CacheConfig& config) {
-  auto core = CacheCore::create(config);
+  return create(config, CacheTuning{});
+}
+
+Result<std::unique_ptr<PageCache>> PageCache::create(const CacheConfig& config,
+                                                     const CacheTuning& tuning) {
+  auto core = CacheCore::create(config, tuning);
   if (!core) return tl::unexpected(core.error());
   auto source = make_file_source(*core);
   if (!source) {

@@ -16,6 +16,7 @@ namespace strictsend::pagecache {
 
 class CachedFile;
 class SnapshotState;
+struct CacheTuning;
 
 struct CacheConfig {
   std::uint64_t cache_bytes = 0;  ///< frames for files and spares
@@ -63,6 +64,9 @@ enum class PinOutcome : std::uint8_t {
 class PageCache {
  public:
   static Result<std::unique_ptr<PageCache>> create(const CacheConfig& config);
+  /// With what only tests change (pagecache/cache_core.hpp).
+  static Result<std::unique_ptr<PageCache>> create(const CacheConfig& config,
+                                                   const CacheTuning& tuning);
   PageCache(const PageCache&) = delete;
   PageCache& operator=(const PageCache&) = delete;
   ~PageCache();

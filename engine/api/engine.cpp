@@ -38,10 +38,10 @@ Result<std::size_t> Engine::receive(ConnectionId connection, std::span<std::byte
   return impl_->receive(connection, into);
 }
 Result<void> Engine::close(ConnectionId connection) {
-  return impl_->request(connection, engine::Flow::request_close, "close");
+  return impl_->end(connection, engine::Flow::request_close, "close");
 }
 Result<void> Engine::abort(ConnectionId connection) {
-  return impl_->request(connection, engine::Flow::request_abort, "abort");
+  return impl_->end(connection, engine::Flow::request_abort, "abort");
 }
 
 Result<File> Engine::open_file(const std::string& path, int flags) {

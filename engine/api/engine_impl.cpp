@@ -63,6 +63,7 @@ std::size_t Engine::Impl::poll(std::span<Event> events) {
 
 void Engine::Impl::recycle(Flow& flow) {
   flow.open.store(false, std::memory_order_relaxed);
+  flow.closed_by_application.store(false, std::memory_order_relaxed);
   // Release: who sees the new generation sees nothing of the old connection.
   flow.generation.fetch_add(1, std::memory_order_release);
   LoopThread& thread = thread_of(flow.slot);
@@ -82,9 +83,10 @@ Result<std::size_t> Engine::Impl::receive(ConnectionId id, std::span<std::byte> 
   return count;
 }
 
-Result<void> Engine::Impl::request(ConnectionId id, Flow::RequestBit bit, const char* operation) {
+Result<void> Engine::Impl::end(ConnectionId id, Flow::RequestBit bit, const char* operation) {
   Flow* flow = find(id);
   if (flow == nullptr) return fail(operation, ENOTCONN, "the connection is gone");
+  flow->closed_by_application.store(true, std::memory_order_relaxed);
   LoopThread& thread = thread_of(id.slot);
   thread.loop().request(*flow, bit);
   thread.wake();
@@ -103,6 +105,9 @@ Result<std::uint64_t> Engine::Impl::submit(Splice splice) {
   }
   Flow* flow = find(splice.connection);
   if (flow == nullptr) return fail("submit", ENOTCONN, "the connection is gone");
+  if (flow->closed_by_application.load(std::memory_order_relaxed)) {
+    return fail("submit", EPIPE, "the connection has been closed by this application");
+  }
 
   const std::lock_guard lock(mutex_);
   if (stopped_) return fail("submit", ESHUTDOWN, "the engine has been stopped");

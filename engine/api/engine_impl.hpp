@@ -33,7 +33,7 @@ class Engine::Impl {
   Result<void> listen(std::uint16_t port);
   std::size_t poll(std::span<Event> events);
   Result<std::size_t> receive(ConnectionId id, std::span<std::byte> into);
-  Result<void> request(ConnectionId id, engine::Flow::RequestBit bit, const char* operation);
+  Result<void> end(ConnectionId id, engine::Flow::RequestBit bit, const char* operation);
   Result<std::uint64_t> submit(Splice splice);
   Result<void> cancel(std::uint64_t splice_id);
   [[nodiscard]] EngineStats stats() const;

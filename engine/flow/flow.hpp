@@ -60,6 +60,8 @@ struct Flow {
   /// Set by the engine thread with event_accepted, cleared by the polling thread with `closed`:
   /// whether application calls on it mean anything.
   std::atomic<bool> open = false;
+  /// Set by `close` and `abort`, read by `submit`, cleared on recycling; application threads only.
+  std::atomic<bool> closed_by_application = false;
   FlowKey key;  ///< set before event_accepted is posted
   ReceiveRing received;
 

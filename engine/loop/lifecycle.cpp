@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/mutation.hpp"
 #include "engine/loop/queue_loop.hpp"
 
 namespace strictsend::engine {
@@ -89,6 +90,7 @@ void QueueLoop::acknowledge(Flow& flow, std::uint64_t acked_to) {
 void QueueLoop::finish_splice(SpliceOp& op, int error) {
   op.finished = true;
   op.result.error = error;
+  if (mutation_active(Mutation::release_under_descriptor)) unpin_under_descriptors(op);
   if (op.descriptors_out == 0) release_splice(op);
 }
 

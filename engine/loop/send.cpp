@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/mutation.hpp"
 #include "engine/loop/queue_loop.hpp"
 
 namespace strictsend::engine {
@@ -117,9 +118,28 @@ void QueueLoop::complete(TxSlot& slot) {
   for (std::uint8_t i = 0; i < slot.splice_count; ++i) {
     SpliceOp& op = *slot.splices[i];
     --op.descriptors_out;
+    if (mutation_active(Mutation::release_at_tx_completion)) give_up_sent(op);
     if (op.finished && op.descriptors_out == 0) release_splice(op);
   }
   slots_.give_back(slot);
+}
+
+void QueueLoop::give_up_sent(SpliceOp& op) {
+  const bool all_sent = op.flow != nullptr && op.flow->phase == Flow::Phase::active &&
+                        op.flow->connection->sent_to() >= op.stream_end();
+  if (!all_sent || op.finished || op.descriptors_out > 0) return;
+  cache_.advance(*op.snapshot, op.file_offset + op.file_bytes, now_);
+}
+
+void QueueLoop::unpin_under_descriptors(const SpliceOp& op) {
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    TxSlot& slot = slots_[i];
+    const auto end = slot.splices.begin() + slot.splice_count;
+    if (!slot.under_descriptor || std::find(slot.splices.begin(), end, &op) == end) continue;
+    for (std::uint8_t f = 0; f < slot.frame_count; ++f)
+      cache_.unpin(slot.frames[f]);
+    slot.frame_count = 0;
+  }
 }
 
 }  // namespace strictsend::engine

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "nic/port.hpp"
+
+namespace strictsend::nic {
+
+struct OpenPortOptions {
+  std::string spec;  ///< "BACKEND:DEVICE", as on the command line: "af_xdp:eth0", "discard:"
+  DmaMemory memory;
+  std::string pcap_path;  ///< record every packet there; empty: no recording
+};
+
+struct OpenedPort {
+  std::unique_ptr<Port> port;
+  /// The address that the system has given the device, if it has one.
+  std::optional<std::array<std::uint8_t, 4>> ipv4_address;
+};
+
+/// Opens the port that a specification names: the one place that knows the backends. Set-up thread.
+Result<OpenedPort> open_port(const OpenPortOptions& options);
+
+}  // namespace strictsend::nic

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole engine on the simulated NIC: what an application and its peers see.
+#include <cerrno>
+#include <fcntl.h>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/sim_engine.hpp"
+#include "tests/support/temp_file.hpp"
+
+namespace strictsend::testing {
+namespace {
+
+std::string pattern(std::size_t size, unsigned seed) {
+  std::mt19937 random(seed);
+  std::string text(size, '\0');
+  for (char& c : text)
+    c = static_cast<char>(random());
+  return text;
+}
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// An engine with one file, and an application that remembers its events.
+class EngineOnSim : public ::testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    options.cache.cache_bytes = 4096 * page_bytes;
+    options.cache.snapshots_max = 64;
+    options.linear = GetParam();
+  }
+
+  void start(std::size_t file_bytes) {
+    engine = std::make_unique<SimEngine>(options);
+    content = pattern(file_bytes, 1);
+    disk.emplace().write(std::as_bytes(std::span(content)));
+    auto opened = engine->cache().open_file(disk->path(), O_RDWR);
+    ASSERT_TRUE(opened) << opened.error().message();
+    file = std::move(*opened);
+    engine->on_event = [this](const Event& event) {
+      events.push_back(event);
+      if (event.kind == Event::Kind::accepted) accepted.push_back(event.connection);
+    };
+  }
+
+  ConnectionId connect(SimClient*& client, SimClient::Options client_options = {}) {
+    client_options.port = static_cast<std::uint16_t>(40000 + accepted.size());
+    client = &engine->connect(client_options);
+    const std::size_t wanted = accepted.size() + 1;
+    EXPECT_TRUE(engine->run_until([&] { return accepted.size() == wanted; }, seconds(60)));
+    return accepted.back();
+  }
+
+  std::uint64_t send(ConnectionId connection, std::string_view header = {},
+                     std::string_view trailer = {}, std::uint64_t user_data = 0,
+                     bool notify_sent = false) {
+    auto snapshot = engine->cache().freeze(file, 0, content.size());
+    EXPECT_TRUE(snapshot) << snapshot.error().message();
+    return engine->submit(connection, *snapshot, header, trailer, user_data, notify_sent);
+  }
+
+  std::size_t count(Event::Kind kind) const {
+    return static_cast<std::size_t>(std::count_if(
+        events.begin(), events.end(), [kind](const Event& event) { return event.kind == kind; }));
+  }
+  const Event* last(Event::Kind kind) const {
+    for (auto at = events.rbegin(); at != events.rend(); ++at) {
+      if (at->kind == kind) return &*at;
+    }
+    return nullptr;
+  }
+  bool run_until_count(Event::Kind kind, std::size_t wanted, Duration limit = seconds(300)) {
+    return engine->run_until([&] { return count(kind) >= wanted; }, limit);
+  }
+
+  void TearDown() override {
+    if (!engine) return;
+    engine->on_event = nullptr;
+    file.reset();
+    EXPECT_TRUE(engine->stop_and_settle()) << "everything balances";
+    EXPECT_EQ(engine->port().stats().changed_under_descriptor, 0U);
+  }
+
+  SimEngine::Options options;
+  std::unique_ptr<SimEngine> engine;
+  std::optional<TempFile> disk;
+  std::string content;
+  std::shared_ptr<pagecache::CachedFile> file;
+  std::vector<Event> events;
+  std::vector<ConnectionId> accepted;
+};
+
+INSTANTIATE_TEST_SUITE_P(Forms, EngineOnSim, ::testing::Bool(), [](const auto& form) {
+  return form.param ? std::string("linear") : std::string("fragments");
+});
+
+TEST_P(EngineOnSim, sends_header_file_and_trailer_in_order) {
+  start(100'000);
+  SimClient* client = nullptr;
+  const ConnectionId connection = connect(client);
+  client->send("GET", engine->now());
+  ASSERT_TRUE(run_until_count(Event::Kind::readable, 1));
+  EXPECT_EQ(engine->receive(connection), "GET");
+
+  send(connection, "header ", " trailer", 77, true);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1));
+  EXPECT_EQ(text_of(client->received()), "header " + content + " trailer");
+  ASSERT_EQ(count(Event::Kind::sent), 1U);
+  const Event& released = *last(Event::Kind::released);
+  EXPECT_EQ(released.user_data, 77U);
+  EXPECT_EQ(released.result.error, 0);
+  EXPECT_EQ(released.result.bytes_sent, content.size() + 15);
+  EXPECT_EQ(released.result.bytes_acked, content.size() + 15);
+  EXPECT_EQ(released.result.bytes_copied, GetParam() ? content.size() : 0U);
+}
+
+TEST_P(EngineOnSim, checksums_in_software_and_by_the_device_are_both_right) {
+  options.sim.checksum_offload = true;
+  start(50'001);
+  SimClient* client = nullptr;
+  send(connect(client), "odd", "x");
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1));
+  EXPECT_EQ(text_of(client->received()), "odd" + content + "x");
+}
+
+TEST_P(EngineOnSim, every_download_finishes_at_five_percent_loss_with_delay_and_reordering) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    events.clear();
+    accepted.clear();
+    file.reset();
+    engine.reset();
+    options.sim = {};
+    options.sim.seed = seed;
+    for (nic::SimPath* path : {&options.sim.to_peer, &options.sim.from_peer}) {
+      path->delay = milliseconds(25);  // 50 ms there and back
+      path->loss_ppm = 50'000;
+      path->reorder_ppm = 20'000;
+      path->duplicate_ppm = 5'000;
+    }
+    start(300'000);
+    SimClient* client = nullptr;
+    const ConnectionId connection = connect(client);
+    client->send("GET", engine->now());
+    ASSERT_TRUE(run_until_count(Event::Kind::readable, 1));
+    send(connection, "h");
+    ASSERT_TRUE(run_until_count(Event::Kind::released, 1, seconds(600)));
+    ASSERT_EQ(last(Event::Kind::released)->result.error, 0);
+    EXPECT_EQ(text_of(client->received()), "h" + content);
+    EXPECT_GT(engine->loop().counters().segments_retransmitted.get(), 0U);
+  }
+}
+
+TEST_P(EngineOnSim, pipelined_splices_keep_their_order_and_their_own_instants) {
+  start(10'000);
+  SimClient* client = nullptr;
+  const ConnectionId connection = connect(client);
+  std::string expected;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    const std::string word = "version " + std::to_string(i);
+    ASSERT_TRUE(pagecache::file_write(*file, std::as_bytes(std::span(word)), 4090));
+    content.replace(4090, word.size(), word);
+    expected += std::to_string(i) + ":" + content;
+    send(connection, std::to_string(i) + ":", {}, i);
+  }
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 20));
+  EXPECT_EQ(text_of(client->received()), expected);
+}
+
+TEST_P(EngineOnSim, both_sides_close_and_the_slot_is_used_again) {
+  options.edit = [](engine::LoopConfig& config) { config.connections_max = 2; };
+  start(5'000);
+  for (int round = 0; round < 5; ++round) {
+    SimClient* client = nullptr;
+    const ConnectionId connection = connect(client);
+    send(connection);
+    engine->close(connection);
+    ASSERT_TRUE(engine->run_until([&] { return client->peer_closed(); }, seconds(60)));
+    EXPECT_EQ(text_of(client->received()), content);
+    client->close(engine->now());
+    ASSERT_TRUE(run_until_count(Event::Kind::closed, static_cast<std::size_t>(round) + 1));
+    EXPECT_EQ(last(Event::Kind::closed)->result.error, 0);
+  }
+}
+
+TEST_P(EngineOnSim, a_peer_that_resets_fails_its_splices_and_no_others) {
+  start(2'000'000);
+  SimClient* one = nullptr;
+  SimClient* two = nullptr;
+  const ConnectionId first = connect(one);
+  const ConnectionId second = connect(two);
+  send(first, {}, {}, 1);
+  send(second, {}, {}, 2);
+  ASSERT_TRUE(engine->run_until([&] { return one->received().size() > 100'000; }, seconds(60)));
+  one->reset();
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 2));
+  for (const Event& event : events) {
+    if (event.kind == Event::Kind::released && event.user_data == 1) {
+      EXPECT_EQ(event.result.error, ECONNRESET);
+      EXPECT_LT(event.result.bytes_acked, content.size());
+    } else if (event.kind == Event::Kind::released) {
+      EXPECT_EQ(event.result.error, 0);
+    }
+  }
+  EXPECT_EQ(text_of(two->received()), content);
+  EXPECT_EQ(last(Event::Kind::closed)->result.error, ECONNRESET);
+}
+
+TEST_P(EngineOnSim, a_peer_that_vanishes_is_given_up_after_its_retransmissions) {
+  start(500'000);
+  SimClient* client = nullptr;
+  send(connect(client));
+  ASSERT_TRUE(engine->run_until([&] { return client->received().size() > 10'000; }, seconds(60)));
+  client->vanish();
+  ASSERT_TRUE(run_until_count(Event::Kind::closed, 1, seconds(3'600)));
+  EXPECT_EQ(last(Event::Kind::released)->result.error, ETIMEDOUT);
+  EXPECT_EQ(last(Event::Kind::closed)->result.error, ETIMEDOUT);
+}
+
+TEST_P(EngineOnSim, a_closed_window_holds_the_transfer_and_an_opened_one_goes_on) {
+  start(300'000);
+  SimClient* client = nullptr;
+  SimClient::Options small;
+  small.window_bytes = 10'000;
+  small.window_scale = false;
+  send(connect(client, small));
+  ASSERT_TRUE(engine->run_until([&] { return client->received().size() > 50'000; }, seconds(60)));
+  client->offer_window(0, engine->now());
+  const Time closed_at = engine->now();
+  EXPECT_FALSE(engine->run_until([&] { return count(Event::Kind::released) > 0; }, seconds(20)));
+  EXPECT_GE(engine->now(), closed_at);
+  client->offer_window(10'000, engine->now());
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1));
+  EXPECT_EQ(text_of(client->received()), content);
+}
+
+TEST_P(EngineOnSim, a_splice_cancelled_before_its_first_byte_leaves_no_trace_in_the_stream) {
+  start(400'000);
+  SimClient* client = nullptr;
+  const ConnectionId connection = connect(client);
+  send(connection, "first", {}, 1);
+  const std::uint64_t second = send(connection, "second", {}, 2);
+  send(connection, "third", {}, 3);
+  engine->cancel(second);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 3));
+  EXPECT_EQ(text_of(client->received()), "first" + content + "third" + content);
+  for (const Event& event : events) {
+    if (event.kind != Event::Kind::released) continue;
+    EXPECT_EQ(event.result.error, event.user_data == 2 ? ECANCELED : 0);
+  }
+}
+
+TEST_P(EngineOnSim, a_splice_cancelled_halfway_resets_its_connection) {
+  start(2'000'000);
+  SimClient* client = nullptr;
+  const std::uint64_t id = send(connect(client));
+  ASSERT_TRUE(engine->run_until([&] { return client->received().size() > 10'000; }, seconds(60)));
+  engine->cancel(id);
+  ASSERT_TRUE(run_until_count(Event::Kind::closed, 1));
+  EXPECT_EQ(last(Event::Kind::released)->result.error, ECANCELED);
+  ASSERT_TRUE(engine->run_until([&] { return client->was_reset(); }, seconds(10)));
+}
+
+TEST_P(EngineOnSim, a_submit_after_close_is_released_with_an_error) {
+  start(1'000);
+  SimClient* client = nullptr;
+  const ConnectionId connection = connect(client);
+  engine->close(connection);
+  ASSERT_TRUE(engine->run_until([&] { return client->peer_closed(); }, seconds(10)));
+  send(connection);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1));
+  EXPECT_EQ(last(Event::Kind::released)->result.error, EPIPE);
+}
+
+TEST_P(EngineOnSim, late_lost_and_unordered_completions_delay_the_release_only) {
+  options.sim.dma.lateness_max = milliseconds(3);
+  options.sim.dma.completion_lateness_max = milliseconds(20);
+  options.sim.dma.completes_in_order = false;
+  options.sim.dma.lost_completion_ppm = 20'000;
+  start(200'000);
+  SimClient* client = nullptr;
+  send(connect(client));
+  // The stream arrives whole; the splice is released when the device has stopped at the latest.
+  ASSERT_TRUE(
+      engine->run_until([&] { return client->received().size() == content.size(); }, seconds(600)));
+  EXPECT_EQ(text_of(client->received()), content);
+}
+
+TEST_P(EngineOnSim, a_device_that_completes_nothing_is_stopped_and_its_sends_fail) {
+  options.sim.dma.lost_completion_ppm = 1'000'000;
+  options.edit = [](engine::LoopConfig& config) { config.device_timeout = seconds(5); };
+  start(2'000'000);  // more than the ring holds
+  SimClient* client = nullptr;
+  send(connect(client));
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1, seconds(60)));
+  EXPECT_EQ(last(Event::Kind::released)->result.error, ENETDOWN);
+  EXPECT_EQ(engine->loop().counters().device_faults.get(), 1U);
+}
+
+TEST_P(EngineOnSim, idle_connections_are_reset_after_their_time) {
+  options.edit = [](engine::LoopConfig& config) { config.tcp.idle_timeout = seconds(5); };
+  start(1'000);
+  SimClient* client = nullptr;
+  connect(client);
+  ASSERT_TRUE(run_until_count(Event::Kind::closed, 1, seconds(60)));
+  EXPECT_EQ(last(Event::Kind::closed)->result.error, ETIMEDOUT);
+}
+
+TEST_P(EngineOnSim, more_connections_than_slots_are_refused_and_the_others_served) {
+  options.edit = [](engine::LoopConfig& config) { config.connections_max = 2; };
+  start(20'000);
+  SimClient* one = nullptr;
+  SimClient* two = nullptr;
+  const ConnectionId first = connect(one);
+  const ConnectionId second = connect(two);
+  SimClient::Options late;
+  late.port = 50000;
+  SimClient& refused = engine->connect(late);
+  send(first);
+  send(second);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 2));
+  EXPECT_FALSE(refused.established());
+  EXPECT_GT(engine->loop().counters().connections_refused.get(), 0U);
+  refused.vanish();
+}
+
+TEST_P(EngineOnSim, a_segment_of_no_connection_is_answered_with_a_reset) {
+  start(1'000);
+  SimClient::Options stranger;
+  stranger.port = 1234;
+  SimClient& client = engine->connect(stranger);
+  ASSERT_TRUE(engine->run_until([&] { return !accepted.empty(); }, seconds(10)));
+  engine->abort(accepted.at(0));
+  ASSERT_TRUE(engine->run_until([&] { return client.was_reset(); }, seconds(10)));
+}
+
+}  // namespace
+}  // namespace strictsend::testing

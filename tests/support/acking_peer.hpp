@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "nic/discard/discard_port.hpp"
+#include "nic/wire/header_template.hpp"
+#include "tests/support/sim_client.hpp"
+
+namespace strictsend::testing {
+
+/// The cheapest peer there can be for a DiscardPort: it opens connections and acknowledges what is
+/// transmitted, reading headers only. It runs on the engine thread and allocates nothing once made,
+/// so that what is measured or forbidden there is the engine's.
+class AckingPeer final : public nic::TransmitObserver {
+ public:
+  AckingPeer(const SimAddresses& addresses, std::size_t connections, const std::byte* dma_view);
+
+  void attach(nic::DiscardPort& port) { port_ = &port; }
+  /// Sends every connection's SYN.
+  void open_all();
+  void transmitted(std::span<const nic::TxPacket> packets) override;
+
+  [[nodiscard]] std::uint64_t data_segments() const { return data_segments_; }
+  [[nodiscard]] std::uint64_t payload_bytes() const { return payload_bytes_; }
+
+ private:
+  struct Connection {
+    wire::TcpHeaderTemplate header;
+    std::uint32_t snd_nxt = 0;
+    std::uint32_t rcv_nxt = 0;
+    bool ack_due = false;
+  };
+
+  void take(const nic::TxPacket& packet);
+  void acknowledge(Connection& connection);
+  void emit(const Connection& connection, wire::TcpFlags flags, const wire::TcpOptions& options);
+
+  static constexpr std::uint16_t first_port = 1024;
+
+  const std::byte* dma_view_;
+  nic::DiscardPort* port_ = nullptr;
+  std::vector<Connection> connections_;
+  std::uint64_t data_segments_ = 0;
+  std::uint64_t payload_bytes_ = 0;
+};
+
+}  // namespace strictsend::testing

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/sim_engine.hpp"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+namespace strictsend::testing {
+namespace {
+
+constexpr std::uint32_t tx_slots = 512;
+constexpr std::uint32_t tx_buffer_bytes = 2048;
+constexpr std::uint32_t tx_frames = tx_slots * tx_buffer_bytes / page_bytes;
+constexpr std::uint32_t receive_frames = 256;
+
+std::unique_ptr<pagecache::PageCache> make_cache(pagecache::CacheConfig config,
+                                                 const pagecache::CacheTuning& tuning) {
+  config.port_frames = tx_frames + receive_frames;
+  auto cache = pagecache::PageCache::create(config, tuning);
+  if (!cache) throw std::runtime_error(cache.error().message());
+  return std::move(*cache);
+}
+
+std::unique_ptr<nic::SimPort> make_port(const nic::SimConfig& config, pagecache::PageCache& cache) {
+  const FrameIndex begin = cache.port_frames_begin();
+  auto port = nic::SimPort::create(config, {.base = cache.dma_view(),
+                                            .size_bytes = cache.arena_bytes(),
+                                            .fd = cache.arena_fd(),
+                                            .receive_begin = begin.plus(tx_frames),
+                                            .receive_end = begin.plus(tx_frames + receive_frames)});
+  if (!port) throw std::runtime_error(port.error().message());
+  return std::move(*port);
+}
+
+}  // namespace
+
+SimEngine::SimEngine(Options options)
+    : options_(std::move(options)),
+      now_(options_.sim.start_at),
+      cache_(make_cache(options_.cache, options_.tuning)),
+      port_(make_port(options_.sim, *cache_)),
+      notifier_(UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
+      events_(notifier_),
+      splices_(256) {
+  const auto listening = port_->accept_flows(
+      {.ipv4_address = options_.addresses.engine, .tcp_port = options_.addresses.engine_port});
+  if (!listening) throw std::runtime_error(listening.error().message());
+  engine::LoopConfig config;
+  config.address = options_.addresses.engine;
+  config.tcp.mss_bytes = static_cast<std::uint16_t>(options_.sim.mtu_bytes - 40);
+  config.tcp.receive_buffer_bytes = 16384;
+  config.linear = options_.linear;
+  config.connections_max = 256;
+  config.receive_buffer_bytes = 16384;
+  config.tx_slots = tx_slots;
+  config.tx_buffer_bytes = tx_buffer_bytes;
+  config.tx_buffers_begin = cache_->port_frames_begin();
+  config.secret = {options_.sim.seed, 42};
+  if (options_.edit) options_.edit(config);
+  loop_ = std::make_unique<engine::QueueLoop>(config, port_->queue(0), port_->capabilities(),
+                                              *cache_, notifier_, now_);
+  loop_->listen(options_.addresses.engine_port);
+}
+
+SimEngine::~SimEngine() {
+  if (!stopped_) stop_and_settle();
+}
+
+SimClient& SimEngine::connect(const SimClient::Options& options) {
+  SimClient& client = clients_.emplace_back(options_.addresses, options, port_->peer());
+  client.open(now_);
+  return client;
+}
+
+std::uint64_t SimEngine::submit(ConnectionId connection, pagecache::SnapshotState* snapshot,
+                                std::string_view header, std::string_view trailer,
+                                std::uint64_t user_data, bool notify_sent) {
+  engine::SpliceOp* op = splices_.take();
+  if (op == nullptr) throw std::runtime_error("out of splices");
+  const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+  op->flow = &flow_of(connection);
+  op->connection = connection;
+  op->header.assign(bytes(header).begin(), bytes(header).end());
+  op->trailer.assign(bytes(trailer).begin(), bytes(trailer).end());
+  op->snapshot = snapshot;
+  op->file_offset = snapshot != nullptr ? pagecache::snapshot_offset(*snapshot) : 0;
+  op->file_bytes = snapshot != nullptr ? pagecache::snapshot_length_bytes(*snapshot) : 0;
+  op->user_data = user_data;
+  op->notify_sent = notify_sent;
+  const std::uint64_t id = op->id();
+  loop_->submit(*op);
+  return id;
+}
+
+void SimEngine::cancel(std::uint64_t splice_id) {
+  engine::SpliceOp* op = splices_.find(splice_id);
+  if (op == nullptr) return;
+  op->cancel_requested.store(true);
+  loop_->request(flow_of(op->connection), engine::Flow::request_cancel);
+}
+
+std::string SimEngine::receive(ConnectionId connection) {
+  std::array<std::byte, 4096> buffer{};
+  std::string text;
+  while (const std::size_t count = flow_of(connection).received.take(buffer)) {
+    text.append(reinterpret_cast<const char*>(buffer.data()), count);
+  }
+  loop_->request(flow_of(connection), engine::Flow::request_consumed);
+  return text;
+}
+
+void SimEngine::close(ConnectionId connection) {
+  loop_->request(flow_of(connection), engine::Flow::request_close);
+}
+void SimEngine::abort(ConnectionId connection) {
+  loop_->request(flow_of(connection), engine::Flow::request_abort);
+}
+
+bool SimEngine::run_until(const std::function<bool()>& done, Duration limit) {
+  const Time end = now_ + limit;
+  step(now_);
+  while (!done()) {
+    const Time next = next_time();
+    if (next > end) return false;
+    step(std::max(next, now_));
+    if (between) between();
+  }
+  return true;
+}
+
+Time SimEngine::next_time() const {
+  // Work that is ready waits for nothing but the device; a guard that is busy with a page is real
+  // time, of which a microsecond of virtual time stands for one look.
+  if (loop_->has_work() || !loop_->intakes_empty()) {
+    return std::min(now_ + microseconds(1), port_->queue(0).next_event());
+  }
+  Time next = std::min(port_->queue(0).next_event(), loop_->next_deadline());
+  for (const SimClient& client : clients_)
+    next = std::min(next, client.next_deadline());
+  return next;
+}
+
+void SimEngine::step(Time next) {
+  now_ = next;
+  port_->advance_to(now_);
+  while (const auto frame = port_->peer().receive()) {
+    const auto packet = wire::parse_tcp_packet(frame->bytes, nic::RxChecksum::unknown);
+    if (!packet) continue;  // corrupted on the way
+    for (SimClient& client : clients_) {
+      if (client.on_packet(*packet, now_)) break;
+    }
+  }
+  for (SimClient& client : clients_)
+    client.on_time(now_);
+  loop_->poll(now_);
+  std::array<Event, 32> events;
+  while (const std::size_t count = events_.take(
+             events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
+             [this](engine::Flow& flow) {
+               flow.open.store(false);
+               flow.generation.fetch_add(1);
+               loop_->request(flow, engine::Flow::request_recycle);
+             })) {
+    for (std::size_t i = 0; i < count && on_event; ++i)
+      on_event(events[i]);
+  }
+}
+
+bool SimEngine::stop_and_settle() {
+  stopped_ = true;
+  loop_->abort_all(now_, ECONNABORTED);
+  loop_->stop_device();
+  loop_->take_commands();
+  std::array<Event, 32> events;
+  while (
+      const std::size_t count = events_.take(
+          events, [this](engine::SpliceOp& op) { splices_.give_back(op); }, [](engine::Flow&) {})) {
+    for (std::size_t i = 0; i < count && on_event; ++i)
+      on_event(events[i]);
+  }
+  return splices_.in_use() == 0 && cache_->settle(seconds(10));
+}
+
+}  // namespace strictsend::testing

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/exchange/event_queue.hpp"
+#include "engine/exchange/splice_pool.hpp"
+#include "engine/loop/queue_loop.hpp"
+#include "nic/sim/sim_port.hpp"
+#include "pagecache/cache_core.hpp"
+#include "pagecache/page_cache.hpp"
+#include "tests/support/sim_client.hpp"
+
+namespace strictsend::testing {
+
+/// A whole engine on the simulated NIC in virtual time: page cache (with its real guard thread),
+/// port, loop, application side and clients, all driven by the test's one thread. Reproducible by
+/// its seed but for the guard's timing.
+class SimEngine {
+ public:
+  struct Options {
+    nic::SimConfig sim;
+    pagecache::CacheConfig cache;
+    pagecache::CacheTuning tuning;
+    std::function<void(engine::LoopConfig&)> edit;  ///< of the loop, before it is made
+    bool linear = false;
+    SimAddresses addresses;
+  };
+
+  explicit SimEngine(Options options);
+  ~SimEngine();
+
+  [[nodiscard]] Time now() const { return now_; }
+  [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
+  [[nodiscard]] nic::SimPort& port() { return *port_; }
+  [[nodiscard]] engine::QueueLoop& loop() { return *loop_; }
+
+  SimClient& connect(const SimClient::Options& options);
+
+  // The application's side, as the public API does it.
+  std::uint64_t submit(ConnectionId connection, pagecache::SnapshotState* snapshot,
+                       std::string_view header, std::string_view trailer, std::uint64_t user_data,
+                       bool notify_sent = false);
+  void cancel(std::uint64_t splice_id);
+  std::string receive(ConnectionId connection);
+  void close(ConnectionId connection);
+  void abort(ConnectionId connection);
+  /// Called with each event as it is polled.
+  std::function<void(const Event&)> on_event;
+
+  /// Moves the time on from one thing that happens to the next until `done` or `limit`; false at
+  /// the limit. Runs `between` after each step.
+  bool run_until(const std::function<bool()>& done, Duration limit);
+  std::function<void()> between;
+
+  /// Aborts what is left, stops the device, lets the guard settle: true if everything balances.
+  bool stop_and_settle();
+
+ private:
+  void step(Time next);
+  [[nodiscard]] Time next_time() const;
+  engine::Flow& flow_of(ConnectionId connection) { return loop_->flows()[connection.slot]; }
+
+  Options options_;
+  Time now_;
+  std::unique_ptr<pagecache::PageCache> cache_;
+  std::unique_ptr<nic::SimPort> port_;
+  engine::Notifier notifier_;
+  engine::EventQueue events_;
+  engine::SplicePool splices_;
+  std::unique_ptr<engine::QueueLoop> loop_;
+  std::deque<SimClient> clients_;
+  bool stopped_ = false;
+};
+
+}  // namespace strictsend::testing

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace strictsend::testing {
+
+/// One seeded run of a whole engine on the simulated NIC with late DMA: random files, writers of
+/// every kind, sends, losses, completions; every byte that leaves the device compared with what the
+/// file was at its submission.
+struct OracleOptions {
+  std::uint64_t seed = 1;
+  bool linear = false;
+  int splices = 60;  ///< to be submitted, over all connections
+  bool lossy = true;
+  bool checksum_offload = false;
+};
+
+struct OracleReport {
+  /// The first thing that was wrong, in words; nullopt: strict.
+  std::optional<std::string> violation;
+  std::uint64_t frames_checked = 0;
+  std::uint64_t retransmissions = 0;
+  std::uint64_t pages_preserved = 0;
+  std::uint64_t pages_redirected = 0;
+  std::uint64_t bytes_copied = 0;
+};
+
+OracleReport run_oracle(const OracleOptions& options);
+
+}  // namespace strictsend::testing
