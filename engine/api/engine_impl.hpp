@@ -19,7 +19,7 @@ namespace strictsend {
 
 /// Everything an engine owns, in the order of its making; the reverse is the order of its end: the
 /// engine threads first, then the port, then the page cache whose arena the port was registered on.
-class Engine::Impl {
+class __attribute__((visibility("hidden"))) Engine::Impl {
  public:
   static Result<std::unique_ptr<Impl>> open(const EngineConfig& config);
   Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCache> cache,
