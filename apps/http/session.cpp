@@ -48,7 +48,13 @@ void Session::on_released() {
 
 void Session::on_send_possible() {
   if (phase_ != Phase::blocked) return;
-  send();
+  if (lost_body_) {
+    // The head described those very bytes, so both are made again.
+    phase_ = Phase::resolving;
+    files_.request_file(path_);
+  } else {
+    send();
+  }
   advance();
 }
 
@@ -202,6 +208,7 @@ void Session::refuse_and_close(const Refusal& refusal) {
 }
 
 void Session::send() {
+  lost_body_ = response_.body != nullptr;
   switch (stream_.send(response_)) {
     case SendOutcome::queued:
       ++responses_queued_;

@@ -54,7 +54,10 @@ class Session {
 
   /// When `on_tick` has something to do; TimePoint::max() while only an event can bring it on.
   [[nodiscard]] TimePoint deadline() const;
-  [[nodiscard]] std::size_t responses_queued() const { return responses_queued_; }
+  /// Whether a request that was taken is not yet answered to its last byte.
+  [[nodiscard]] bool busy() const {
+    return responses_queued_ > 0 || phase_ == Phase::resolving || phase_ == Phase::blocked;
+  }
 
  private:
   enum class Phase : std::uint8_t { reading, resolving, blocked, skipping_body, closing, done };
@@ -86,6 +89,7 @@ class Session {
   bool head_begun_ = false;
   bool peer_closed_ = false;
   bool draining_ = false;
+  bool lost_body_ = false;    // of response_, when it was refused for now
   bool close_after_ = false;  // the present response is the last
   std::uint64_t body_left_bytes_ = 0;
   std::uint64_t discarded_bytes_ = 0;

@@ -39,7 +39,7 @@ struct Response {
 
 enum class SendOutcome : std::uint8_t {
   queued,  ///< taken; `Session::on_released` follows once
-  later,   ///< not now, and nothing was taken: `Session::on_send_possible` follows
+  later,   ///< not now; the body is given up: `Session::on_send_possible` follows
   gone,    ///< the peer is: nothing more can be sent, ever
 };
 

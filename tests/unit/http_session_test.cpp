@@ -124,13 +124,30 @@ TEST_F(SessionTest, a_response_that_the_transport_refuses_for_now_is_sent_later_
   c.say(get("/hello.txt") + get("/missing"));
   EXPECT_TRUE(c.stream.statuses.empty());
   c.session.on_send_possible();
+  c.settle();
   EXPECT_TRUE(c.stream.statuses.empty());
+  EXPECT_TRUE(c.session.busy());
+  // Whatever the file is by then, head and body are of one snapshot.
+  root_.file("hello.txt", "hello, new world\n");
   c.stream.next_outcome = SendOutcome::queued;
   c.session.on_send_possible();
   c.settle();
-  EXPECT_EQ(c.got().body, "hello, world\n");
+  EXPECT_FALSE(c.session.busy());
+  const ParsedResponse r = c.got();
+  EXPECT_EQ(r.body, "hello, new world\n");
+  EXPECT_EQ(r.fields.at("ETag"), "\"tag17\"");
   EXPECT_EQ(c.got().status, 404);
   EXPECT_TRUE(c.stream.outgoing.empty());
+}
+
+TEST_F(SessionTest, an_error_that_the_transport_refuses_for_now_is_sent_later) {
+  Conversation c(root_);
+  c.stream.next_outcome = SendOutcome::later;
+  c.say(get("/missing"));
+  c.stream.next_outcome = SendOutcome::queued;
+  c.session.on_send_possible();
+  EXPECT_TRUE(c.files.wanted.empty());
+  EXPECT_EQ(c.got().status, 404);
 }
 
 TEST_F(SessionTest, a_peer_that_is_gone_ends_the_session) {

@@ -86,7 +86,10 @@ class MemoryStream final : public Stream {
     return n;
   }
   SendOutcome send(Response& response) override {
-    if (next_outcome != SendOutcome::queued) return next_outcome;
+    if (next_outcome != SendOutcome::queued) {
+      response.body.reset();
+      return next_outcome;
+    }
     statuses.push_back(response.status);
     outgoing += response.head;
     if (response.body != nullptr)

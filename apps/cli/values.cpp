@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/cli/values.hpp"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace strictsend::cli {
+namespace {
+
+template <class T>
+struct Unit {
+  std::string_view suffix;
+  T factor;
+};
+
+/// Digits and a unit. Nothing: no digits, an unknown unit, or more than 64 bits.
+template <class Units>
+bool parse_with_unit(std::string_view text, const Units& units, std::uint64_t& value) {
+  std::uint64_t digits = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, digits);
+  if (error != std::errc{}) return false;
+  const std::string_view suffix(rest, static_cast<std::size_t>(end - rest));
+  const auto unit =
+      std::find_if(units.begin(), units.end(), [&](const auto& u) { return u.suffix == suffix; });
+  if (unit == units.end()) return false;
+  if (digits > std::numeric_limits<std::uint64_t>::max() / unit->factor) return false;
+  value = digits * unit->factor;
+  return true;
+}
+
+constexpr std::uint64_t kib = 1024;
+constexpr std::array<Unit<std::uint64_t>, 14> size_units{{
+    {"", 1},
+    {"B", 1},
+    {"K", kib},
+    {"k", kib},
+    {"KiB", kib},
+    {"M", kib* kib},
+    {"m", kib* kib},
+    {"MiB", kib* kib},
+    {"G", kib* kib* kib},
+    {"g", kib* kib* kib},
+    {"GiB", kib* kib* kib},
+    {"T", kib* kib* kib* kib},
+    {"t", kib* kib* kib* kib},
+    {"TiB", kib* kib* kib* kib},
+}};
+
+constexpr std::array<Unit<std::uint64_t>, 5> duration_units_ms{{
+    {"", 1000},
+    {"ms", 1},
+    {"s", 1000},
+    {"m", 60'000},
+    {"h", 3'600'000},
+}};
+
+tl::unexpected<std::string> wrong(std::string sentence) {
+  return tl::unexpected<std::string>(std::move(sentence));
+}
+
+}  // namespace
+
+Parsed<std::uint64_t> parse_size(std::string_view text) {
+  std::uint64_t bytes = 0;
+  if (!parse_with_unit(text, size_units, bytes))
+    return wrong(fmt::format("\"{}\" is not a size; write bytes, or 512K, 64M, 1G", text));
+  return bytes;
+}
+
+Parsed<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  std::uint64_t ms = 0;
+  constexpr std::uint64_t week_ms = 7ULL * 24 * 3'600'000;
+  if (!parse_with_unit(text, duration_units_ms, ms))
+    return wrong(fmt::format("\"{}\" is not a duration; write 500ms, 30s, 2m or 1h", text));
+  if (ms > week_ms) return wrong(fmt::format("\"{}\" is longer than a week", text));
+  return std::chrono::milliseconds(ms);
+}
+
+Parsed<std::uint64_t> parse_number(std::string_view text, std::uint64_t least, std::uint64_t most) {
+  std::uint64_t number = 0;
+  constexpr std::array<Unit<std::uint64_t>, 1> no_unit{{{"", 1}}};
+  if (!parse_with_unit(text, no_unit, number) || number < least || number > most)
+    return wrong(fmt::format("\"{}\" is not a whole number from {} to {}", text, least, most));
+  return number;
+}
+
+Parsed<Ipv4Address> parse_address(std::string_view text) {
+  Ipv4Address address{};
+  const std::string terminated(text);
+  if (::inet_pton(AF_INET, terminated.c_str(), address.data()) != 1)
+    return wrong(fmt::format("\"{}\" is not an IPv4 address; write one like 192.0.2.1", text));
+  if (address[0] == 0 || address[0] >= 224)
+    return wrong(
+        fmt::format("{} is no interface's own address; write the one that clients connect to, or "
+                    "leave the option out for the interface's first",
+                    text));
+  return address;
+}
+
+Parsed<std::string> parse_nic(std::string_view text) {
+  constexpr std::string_view af_xdp = "af_xdp:";
+  if (text == "discard:") return std::string(text);
+  if (!text.starts_with(af_xdp))
+    return wrong(fmt::format(
+        "\"{}\" names no kind of port; write af_xdp:IFACE, for example af_xdp:eth0", text));
+  const std::string_view name = text.substr(af_xdp.size());
+  // What the kernel takes: dev_valid_name() in net/core/dev.c.
+  const bool valid = !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&
+                     name.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
+  if (!valid)
+    return wrong(fmt::format("\"{}\" is no interface name; `ip link` lists those there are", name));
+  return std::string(text);
+}
+
+Parsed<TxForm> parse_tx_form(std::string_view text) {
+  if (text == "auto") return TxForm::automatic;
+  if (text == "fragments") return TxForm::fragments;
+  if (text == "linear") return TxForm::linear;
+  return wrong(fmt::format("\"{}\" is no packet form; write fragments, linear or auto", text));
+}
+
+std::string format_size(double bytes) {
+  constexpr std::array<std::string_view, 5> units{"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  while (bytes >= 1000 && unit + 1 < units.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  const int decimals = unit == 0 || bytes >= 99.95 ? 0 : bytes >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f} {}", bytes, decimals, units.at(unit));
+}
+
+}  // namespace strictsend::cli

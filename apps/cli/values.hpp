@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include <strictsend/engine.hpp>
+
+namespace strictsend::cli {
+
+/// A value from the command line, or one sentence that says what would be right. The sentence names
+/// the value, not the option.
+template <class T>
+using Parsed = tl::expected<T, std::string>;
+
+/// "4096", "512K", "64M", "1G", "2T": powers of 1024, also as KiB, MiB, GiB, TiB.
+[[nodiscard]] Parsed<std::uint64_t> parse_size(std::string_view text);
+/// "30s", "500ms", "2m", "1h"; a bare number is seconds.
+[[nodiscard]] Parsed<std::chrono::milliseconds> parse_duration(std::string_view text);
+/// A whole number within [least, most].
+[[nodiscard]] Parsed<std::uint64_t> parse_number(std::string_view text, std::uint64_t least,
+                                                 std::uint64_t most);
+/// "192.0.2.1": an address that an interface can have, neither 0.0.0.0 nor multicast nor broadcast.
+[[nodiscard]] Parsed<Ipv4Address> parse_address(std::string_view text);
+/// "af_xdp:IFACE" with a name that an interface can have, or "discard:".
+[[nodiscard]] Parsed<std::string> parse_nic(std::string_view text);
+[[nodiscard]] Parsed<TxForm> parse_tx_form(std::string_view text);
+
+/// "1.5 GiB"; three digits.
+[[nodiscard]] std::string format_size(double bytes);
+
+}  // namespace strictsend::cli

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "apps/cli/command.hpp"
+#include "apps/cli/exit_code.hpp"
+#include "apps/serve/serve_command.hpp"
+
+int main(int argc, char** argv) {
+  constexpr strictsend::cli::Command commands[] = {
+      {"serve", "serve a directory over HTTP/1.1", strictsend::serve::run_serve},
+  };
+  try {
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    return strictsend::cli::dispatch(commands, arguments);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "strictsend: %s\n", error.what());
+    return strictsend::cli::exit_failed;
+  }
+}

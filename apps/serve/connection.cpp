@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/serve/connection.hpp"
+
+#include <cerrno>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "apps/serve/snapshot_representation.hpp"
+
+namespace strictsend::serve {
+
+Connection::Connection(ConnectionContext& context, ConnectionId id, std::string peer,
+                       const http::Clock& clock, const http::SessionLimits& limits)
+    : context_(context), id_(id), peer_(std::move(peer)), session_(*this, *this, clock, limits) {}
+
+std::size_t Connection::receive(std::span<std::byte> into) {
+  // A connection that is gone has nothing to receive; its `closed` event is on its way.
+  return context_.engine.receive(id_, into).value_or(0);
+}
+
+http::SendOutcome Connection::send(http::Response& response) {
+  Splice splice;
+  splice.connection = id_;
+  splice.header = std::as_bytes(std::span(response.head));
+  splice.user_data = context_.transfers.next_key();
+  const std::uint64_t key = splice.user_data;
+  // Every representation here comes from the FileLoader, which makes no other kind.
+  auto* file = static_cast<SnapshotRepresentation*>(response.body.get());
+  const http::TimePoint began =
+      file != nullptr ? file->freeze_began() : std::chrono::steady_clock::now();
+  if (file != nullptr) splice.snapshot = file->take();
+
+  const Result<std::uint64_t> splice_id = context_.engine.submit(std::move(splice));
+  const http::TimePoint submit_ended = std::chrono::steady_clock::now();
+  response.body.reset();
+  if (!splice_id) {
+    if (splice_id.error().errno_value == EAGAIN) {
+      context_.blocked.push_back(id_);
+      return http::SendOutcome::later;
+    }
+    spdlog::debug("{}: {}", peer_, splice_id.error().message());
+    return http::SendOutcome::gone;
+  }
+  if (file != nullptr && context_.observer != nullptr)
+    context_.observer->on_submit({response.target, began, submit_ended, *splice_id});
+  context_.transfers.add(key, {id_, *splice_id, file != nullptr, response.status, peer_,
+                               std::move(response.method), std::move(response.target), began});
+  return http::SendOutcome::queued;
+}
+
+void Connection::close() {
+  // ENOTCONN: the peer was faster.
+  static_cast<void>(context_.engine.close(id_));
+}
+
+void Connection::abort() {
+  static_cast<void>(context_.engine.abort(id_));
+}
+
+void Connection::request_file(const std::string& path) {
+  context_.loader.request(id_, path);
+}
+
+}  // namespace strictsend::serve

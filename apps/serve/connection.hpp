@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "apps/http/session.hpp"
+#include "apps/serve/file_loader.hpp"
+#include "apps/serve/observer.hpp"
+#include "apps/serve/transfers.hpp"
+#include <strictsend/engine.hpp>
+
+namespace strictsend::serve {
+
+/// What all connections of a server share. The server's thread only.
+struct ConnectionContext {
+  Engine& engine;
+  FileLoader& loader;
+  Transfers& transfers;
+  Observer* observer;                  ///< may be null
+  std::vector<ConnectionId>& blocked;  ///< of which a submit was refused for now
+};
+
+/// One TCP connection of the engine as an HTTP stream, with the session on it. From `accepted` to
+/// `closed`, in the server's hands and on its thread.
+class Connection final : private http::Stream, private http::FileRequests {
+ public:
+  Connection(ConnectionContext& context, ConnectionId id, std::string peer,
+             const http::Clock& clock, const http::SessionLimits& limits);
+
+  [[nodiscard]] http::Session& session() { return session_; }
+
+ private:
+  std::size_t receive(std::span<std::byte> into) override;
+  http::SendOutcome send(http::Response& response) override;
+  void close() override;
+  void abort() override;
+  void request_file(const std::string& path) override;
+
+  ConnectionContext& context_;
+  const ConnectionId id_;
+  const std::string peer_;
+  http::Session session_;  // refers to *this as its stream
+};
+
+}  // namespace strictsend::serve

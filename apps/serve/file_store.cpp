@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/serve/file_store.hpp"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "apps/serve/snapshot_representation.hpp"
+
+namespace strictsend::serve {
+namespace {
+
+using http::Refusal;
+using http::Resolution;
+
+/// It would work if another file left the cache.
+bool is_want_of_room(int error) {
+  return error == ENOSPC || error == ENOMEM;
+}
+
+/// It will work when some sends are finished.
+bool is_want_of_time(int error) {
+  return error == ENOBUFS || error == EAGAIN || error == EMFILE || error == ENFILE;
+}
+
+Refusal refusal_for(const std::string& path, const Error& error) {
+  spdlog::warn("{}: {}", path, error.message());
+  if (error.errno_value == EFBIG)
+    return {503, "The file is larger than the server's cache; --cache makes it larger."};
+  if (is_want_of_room(error.errno_value))
+    return {503, "The server's cache is full of files that are being sent; try again.", 1};
+  if (is_want_of_time(error.errno_value))
+    return {503, "The server is sending too much at the moment; try again.", 1};
+  return {500, "The server could not read this file."};
+}
+
+}  // namespace
+
+FileStore::FileStore(Engine& engine, FileResolver resolver, std::size_t files_max)
+    : engine_(engine), resolver_(std::move(resolver)), files_max_(files_max) {}
+
+std::optional<Resolution> FileStore::find(const std::string& path) {
+  const auto identity = resolver_.find(path);
+  if (!identity) return Resolution(tl::unexpected(identity.error()));
+  std::optional<File> file = look_up(*identity);
+  if (!file) return std::nullopt;
+  Result<Resolution> frozen = freeze(*identity, std::move(*file));
+  // Whatever went wrong (a new version that does not fit, say), `load` can do more about it.
+  if (!frozen) return std::nullopt;
+  return std::move(*frozen);
+}
+
+Resolution FileStore::load(const std::string& path) {
+  const auto identity = resolver_.find(path);
+  if (!identity) return tl::unexpected(identity.error());
+  const auto fd = resolver_.open(path, *identity);
+  if (!fd) return tl::unexpected(fd.error());
+  struct stat status {};
+  if (::fstat(fd->get(), &status) != 0) return tl::unexpected(Refusal{500, "The file is gone."});
+
+  while (true) {
+    Result<File> file = engine_.open_file(fd->get());
+    Result<Resolution> frozen = file ? freeze(*identity, *file) : tl::unexpected(file.error());
+    if (frozen) {
+      keep(*identity, *file);
+      return std::move(*frozen);
+    }
+    const bool room_would_help = is_want_of_room(frozen.error().errno_value);
+    if (!room_would_help || !make_room(static_cast<std::uint64_t>(status.st_size), *identity))
+      return tl::unexpected(refusal_for(path, frozen.error()));
+  }
+}
+
+Result<Resolution> FileStore::freeze(const FileIdentity& identity, File file) {
+  const http::TimePoint began = std::chrono::steady_clock::now();
+  Result<Snapshot> snapshot = engine_.freeze(file, 0, std::numeric_limits<std::int64_t>::max());
+  if (!snapshot) return tl::unexpected(snapshot.error());
+  {
+    // The freeze may have gone over to a new version of the file; the handle to the old one is
+    // dropped after the lock.
+    const std::lock_guard lock(mutex_);
+    if (const auto found = by_identity_.find(identity); found != by_identity_.end())
+      std::swap(found->second->file, file);
+  }
+  return Resolution(std::make_unique<SnapshotRepresentation>(std::move(*snapshot), began));
+}
+
+std::optional<File> FileStore::look_up(const FileIdentity& identity) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_identity_.find(identity);
+  if (found == by_identity_.end()) return std::nullopt;
+  files_.splice(files_.begin(), files_, found->second);
+  return found->second->file;
+}
+
+void FileStore::keep(const FileIdentity& identity, const File& file) {
+  // Dropping the last handle of a file frees its pages: not under the lock.
+  File dropped;
+  const std::lock_guard lock(mutex_);
+  if (by_identity_.contains(identity)) return;  // two requests loaded it; the handles share pages
+  files_.push_front({identity, file});
+  by_identity_.emplace(identity, files_.begin());
+  if (files_.size() <= files_max_) return;
+  dropped = std::move(files_.back().file);
+  by_identity_.erase(files_.back().identity);
+  files_.pop_back();
+}
+
+/// Lets go of files worth `bytes`, the longest unasked first. False: there was none to let go of.
+bool FileStore::make_room(std::uint64_t bytes, const FileIdentity& not_this) {
+  std::list<OpenFile> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t freed_bytes = 0;
+    for (auto file = files_.end(); file != files_.begin() && freed_bytes < bytes;) {
+      --file;
+      if (file->identity == not_this) continue;
+      freed_bytes += file->file.size_bytes();
+      by_identity_.erase(file->identity);
+      const auto next = std::next(file);
+      dropped.splice(dropped.end(), files_, file);
+      file = next;
+    }
+  }
+  return !dropped.empty();
+}
+
+std::size_t FileStore::files_open() const {
+  const std::lock_guard lock(mutex_);
+  return files_.size();
+}
+
+}  // namespace strictsend::serve

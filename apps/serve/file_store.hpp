@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "apps/http/stream.hpp"
+#include "apps/serve/file_resolver.hpp"
+#include <strictsend/engine.hpp>
+
+namespace strictsend::serve {
+
+/// The files that are served: keeps those opened in the engine's cache while there is room, the
+/// least recently asked for going first, and takes the snapshots.
+///
+/// Any thread but the engine's own; the engine must outlive it and every representation it made.
+class FileStore {
+ public:
+  /// `files_max`: how many files are kept open.
+  FileStore(Engine& engine, FileResolver resolver, std::size_t files_max);
+
+  /// Answers from what is open: a few system calls on the path, and a freeze. Nothing: the file has
+  /// to be loaded first, see `load`.
+  [[nodiscard]] std::optional<http::Resolution> find(const std::string& path);
+  /// Loads the file, for which others may have to leave the cache, and answers. Waits for the disk.
+  [[nodiscard]] http::Resolution load(const std::string& path);
+
+  [[nodiscard]] std::size_t files_open() const;
+
+ private:
+  struct OpenFile {
+    FileIdentity identity;
+    File file;
+  };
+
+  [[nodiscard]] std::optional<File> look_up(const FileIdentity& identity);
+  void keep(const FileIdentity& identity, const File& file);
+  bool make_room(std::uint64_t bytes, const FileIdentity& not_this);
+  [[nodiscard]] Result<http::Resolution> freeze(const FileIdentity& identity, File file);
+
+  Engine& engine_;
+  const FileResolver resolver_;
+  const std::size_t files_max_;
+
+  mutable std::mutex mutex_;
+  std::list<OpenFile> files_;  // by mutex_; latest asked for first
+  std::map<FileIdentity, std::list<OpenFile>::iterator> by_identity_;  // by mutex_
+};
+
+}  // namespace strictsend::serve

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/serve/serve_command.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "apps/cli/command.hpp"
+#include "apps/cli/exit_code.hpp"
+#include "apps/cli/status_line.hpp"
+#include "apps/cli/values.hpp"
+#include "apps/serve/progress.hpp"
+#include "apps/serve/serve_options.hpp"
+
+namespace strictsend::serve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+int failed(const Error& error) {
+  fmt::print(stderr, "strictsend serve: {}\n", error.message());
+  return cli::exit_failed;
+}
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// Shows the progress line now and then; called on the server's ticks.
+class Progress {
+ public:
+  Progress(cli::StatusLine& line, const Engine& engine) : line_(line), engine_(engine) {}
+  void watch(const Server& server) { server_ = &server; }
+  void tick() {
+    if (!line_.is_terminal() || server_ == nullptr) return;
+    const double seconds = seconds_since(shown_at_);
+    if (seconds < 0.5) return;
+    const EngineStats now = engine_.stats();
+    line_.show(progress_line(before_, now, server_->counters(), seconds));
+    before_ = now;
+    shown_at_ = Clock::now();
+  }
+
+ private:
+  cli::StatusLine& line_;
+  const Engine& engine_;
+  const Server* server_ = nullptr;
+  EngineStats before_;
+  Clock::time_point shown_at_ = Clock::now();
+};
+
+int serve(ServeOptions options) {
+  // Before the engine makes its threads, which inherit the blocked signals.
+  Result<app::StopSignals> signals = app::StopSignals::create();
+  if (!signals) return failed(signals.error());
+
+  Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
+  if (!engine) return failed(engine.error());
+
+  cli::StatusLine line;
+  cli::log_above(line, options.log_level);
+  Progress progress(line, **engine);
+  options.server.stop_signals = &*signals;
+  options.server.on_tick = [&progress] { progress.tick(); };
+  const std::uint16_t port = options.server.port;
+
+  Result<std::unique_ptr<Server>> server = Server::create(**engine, std::move(options.server));
+  if (!server) return failed(server.error());
+  progress.watch(**server);
+
+  const Ipv4Address a = (*engine)->address();
+  fmt::print("{}\nmemory: {}\nserving http://{}.{}.{}.{}:{}/\n", (*engine)->description(),
+             cli::format_size(static_cast<double>((*engine)->memory_bytes())), a[0], a[1], a[2],
+             a[3], port);
+  std::fflush(stdout);
+
+  const Clock::time_point began = Clock::now();
+  const Result<void> ran = (*server)->run();
+  line.show({});
+  const ServerCounters counters = (*server)->counters();
+  server->reset();  // with its files and workers, so that only sends hold anything
+
+  // The server has waited for the sends already; what is left now had its time.
+  const EngineStats closing = (*engine)->stop(0);
+  fmt::print("{}", summary(counters, closing, seconds_since(began)));
+  if (!ran) return failed(ran.error());
+  return cli::exit_ok;
+}
+
+}  // namespace
+
+int run_serve(std::span<const std::string> arguments) {
+  auto options = parse_serve_options(arguments);
+  if (!options) return cli::usage_error("serve", options.error());
+  if (options->help) {
+    fmt::print("{}", serve_help());
+    return cli::exit_ok;
+  }
+  // A log or summary that nobody reads must not end the server before the interface is back.
+  std::signal(SIGPIPE, SIG_IGN);
+  return serve(std::move(*options));
+}
+
+}  // namespace strictsend::serve

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/serve/serve_options.hpp"
+
+namespace strictsend::serve {
+
+std::string_view serve_help() {
+  return R"(NAME
+    strictsend serve - serve a directory over HTTP/1.1 from a NIC queue
+
+SYNOPSIS
+    strictsend serve --nic af_xdp:IFACE --root DIR [OPTION]...
+
+DESCRIPTION
+    Answers GET and HEAD for the regular files beneath DIR. A file is loaded into
+    strictsend's own page cache when it is first asked for, frozen for each response, and
+    its cached pages are handed to the NIC queue as they are. Content-Length, ETag and
+    Last-Modified describe the very bytes that are sent, whoever writes to the file
+    meanwhile.
+
+    Only TCP to the server's address and port is taken from the interface; all else stays
+    with the kernel, so the interface keeps working. Needs root (or CAP_NET_ADMIN,
+    CAP_NET_RAW, CAP_BPF and CAP_SYS_PTRACE) and Linux 5.6; fragments need Linux 6.6.
+
+    No path leads out of DIR: neither ".." nor a symbolic link. Links that stay inside it
+    are followed if they are relative. Directories are not listed.
+
+OPTIONS
+    --nic af_xdp:IFACE
+        The interface to serve on. Required.
+
+    --root DIR
+        The directory to serve. Required.
+
+    --port N
+        The TCP port. Default: 80.
+
+    --address A
+        The IPv4 address to answer on. Default: the interface's first.
+
+    --cache SIZE
+        Memory for files, spare pages for writers included; 512M, 4G. It is taken at the
+        start. A file larger than it gets 503, and so does one for which there is no room
+        while others are being sent. Default: 1G.
+
+    --tx fragments|linear|auto
+        How a packet gets its payload. fragments: from the cached pages, nothing is
+        copied. linear: copied behind the header; faster where the driver copies anyway,
+        and the only way before Linux 6.6. auto chooses and says at the start what and
+        why. Default: auto.
+
+    --max-connections N
+        More are refused by a reset. Default: 4096.
+
+    --idle-timeout TIME
+        How long a kept-alive connection may wait for its next request, and any
+        connection may stand still; 500ms, 30s, 2m. Default: 60s.
+
+    --request-timeout TIME
+        How long a request may take to arrive, from its first byte to the end of its head;
+        then 408. Default: 10s.
+
+    --drain-timeout TIME
+        How long responses under way may take once the server was asked to stop; what is
+        left is reset. Default: 10s.
+
+    --log-level trace|debug|info|warn|error|critical|off
+        What is logged, on standard error. info has a line for each response.
+        Default: warn.
+
+    --pcap FILE
+        Record every packet to FILE, for wireshark. Slow.
+
+    -h, --help
+        Print this and exit.
+
+SIGNALS
+    SIGTERM, SIGINT and SIGHUP stop the server: no new requests, responses under way are
+    finished within --drain-timeout, the interface is given back, and a summary is
+    printed. A second one does not wait for the responses.
+
+EXIT STATUS
+    0  stopped by a signal, everything given back
+    1  it could not start, or failed
+    2  the command line was wrong
+
+EXAMPLES
+    strictsend serve --nic af_xdp:eth0 --root /srv/files
+    strictsend serve --nic af_xdp:eth0 --root /srv/files --port 8080 --cache 8G \
+        --tx fragments --log-level info
+)";
+}
+
+}  // namespace strictsend::serve

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/serve/serve_options.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+
+#include "apps/cli/values.hpp"
+
+namespace strictsend::serve {
+namespace {
+
+namespace po = boost::program_options;
+using cli::Parsed;
+
+constexpr std::uint64_t page_bytes = 4096;
+constexpr std::uint64_t cache_bytes_min = 4U << 20;
+
+po::options_description described() {
+  po::options_description options;
+  auto add = options.add_options();
+  add("help,h", "");
+  for (const char* name : {"nic", "root", "port", "address", "cache", "tx", "max-connections",
+                           "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
+    add(name, po::value<std::string>(), "");
+  return options;
+}
+
+/// Reads options one by one and keeps the first complaint.
+class Reader {
+ public:
+  explicit Reader(const po::variables_map& values) : values_(values) {}
+
+  /// Stores what `parse` makes of the option's text, if it is given.
+  template <class Parse, class Store>
+  void option(const char* name, Parse parse, Store store) {
+    if (!complaint_.empty() || values_.count(name) == 0) return;
+    auto parsed = parse(values_[name].template as<std::string>());
+    if (parsed)
+      store(*parsed);
+    else
+      complaint_ = fmt::format("--{}: {}", name, parsed.error());
+  }
+  void require(const char* name, const char* sentence) {
+    if (complaint_.empty() && values_.count(name) == 0)
+      complaint_ = fmt::format("--{} is missing: {}", name, sentence);
+  }
+  [[nodiscard]] const std::string& complaint() const { return complaint_; }
+
+ private:
+  const po::variables_map& values_;
+  std::string complaint_;
+};
+
+Parsed<std::string> parse_level(const std::string& text) {
+  constexpr std::array levels{"trace", "debug", "info", "warn", "error", "critical", "off"};
+  if (std::find(levels.begin(), levels.end(), text) == levels.end())
+    return tl::unexpected(
+        fmt::format("\"{}\" is no level; write {}", text, fmt::join(levels, ", ")));
+  return text;
+}
+
+Parsed<std::string> parse_path(const std::string& text) {
+  if (text.empty()) return tl::unexpected<std::string>("the path is empty");
+  return text;
+}
+
+Parsed<std::uint64_t> parse_cache(const std::string& text) {
+  Parsed<std::uint64_t> bytes = cli::parse_size(text);
+  if (bytes && *bytes < cache_bytes_min)
+    return tl::unexpected(
+        fmt::format("{} is too small to work in; the least is {}M", text, cache_bytes_min >> 20));
+  // Frames are counted in 32 bits.
+  if (bytes && *bytes / page_bytes >= std::numeric_limits<std::uint32_t>::max())
+    return tl::unexpected(fmt::format("{} is more than the 16T that can be addressed", text));
+  if (bytes) *bytes -= *bytes % page_bytes;
+  return bytes;
+}
+
+Parsed<std::chrono::milliseconds> parse_timeout(const std::string& text) {
+  Parsed<std::chrono::milliseconds> time = cli::parse_duration(text);
+  if (time && time->count() == 0)
+    return tl::unexpected(
+        fmt::format("\"{}\" would end everything at once; write at least 1ms", text));
+  return time;
+}
+
+}  // namespace
+
+tl::expected<ServeOptions, std::string> parse_serve_options(
+    std::span<const std::string> arguments) {
+  po::variables_map values;
+  try {
+    namespace style = po::command_line_style;
+    // No abbreviations: an option added later would change what they mean.
+    constexpr int exact = style::unix_style & ~style::allow_guessing;
+    const std::vector<std::string> words(arguments.begin(), arguments.end());
+    const po::options_description options = described();
+    const po::positional_options_description no_positional;
+    po::store(po::command_line_parser(words)
+                  .options(options)
+                  .positional(no_positional)
+                  .style(exact)
+                  .run(),
+              values);
+  } catch (const po::too_many_positional_options_error&) {
+    return tl::unexpected<std::string>(
+        "every argument is an option and its value; the directory goes behind --root");
+  } catch (const po::error& error) {
+    return tl::unexpected<std::string>(error.what());
+  }
+
+  ServeOptions options;
+  if (values.count("help") > 0) {
+    options.help = true;
+    return options;
+  }
+  Reader reader(values);
+  const auto within = [](std::uint64_t least, std::uint64_t most) {
+    return [=](const std::string& text) { return cli::parse_number(text, least, most); };
+  };
+  reader.require("nic", "name the interface to send from, for example --nic af_xdp:eth0");
+  reader.require("root", "name the directory to serve, for example --root /srv/files");
+  reader.option("nic", cli::parse_nic, [&](auto& v) { options.engine.nic = v; });
+  reader.option("root", parse_path, [&](auto& v) { options.server.root = v; });
+  reader.option("port", within(1, 65535),
+                [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });
+  reader.option("address", cli::parse_address, [&](auto& v) { options.engine.address = v; });
+  reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
+  reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
+  reader.option("max-connections", within(1, 1'000'000),
+                [&](auto v) { options.engine.max_connections = static_cast<std::uint32_t>(v); });
+  reader.option("idle-timeout", parse_timeout, [&](auto v) {
+    options.server.limits.idle_timeout = v;
+    options.engine.idle_timeout_ms = static_cast<std::uint32_t>(v.count());
+  });
+  reader.option("request-timeout", parse_timeout,
+                [&](auto v) { options.server.limits.request_timeout = v; });
+  reader.option("drain-timeout", cli::parse_duration,
+                [&](auto v) { options.server.drain_timeout = v; });
+  reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
+  reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
+  if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());
+  // Two responses under way per connection on average; a session that gets none waits.
+  options.engine.max_splices =
+      std::max(options.engine.max_splices, 2 * options.engine.max_connections);
+  return options;
+}
+
+std::vector<std::string> serve_option_names() {
+  std::vector<std::string> names;
+  const po::options_description options = described();
+  for (const auto& option : options.options())
+    names.push_back(option->long_name());
+  return names;
+}
+
+}  // namespace strictsend::serve

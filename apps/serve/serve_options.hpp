@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "apps/serve/server.hpp"
+#include <strictsend/engine.hpp>
+
+namespace strictsend::serve {
+
+/// The command line of `serve`, understood and checked as far as that goes without touching the
+/// system.
+struct ServeOptions {
+  bool help = false;
+  EngineConfig engine;
+  ServerConfig server;
+  std::string log_level = "warn";
+};
+
+/// The error is one sentence that names the option and what would be right.
+[[nodiscard]] tl::expected<ServeOptions, std::string> parse_serve_options(
+    std::span<const std::string> arguments);
+
+/// The manual page.
+[[nodiscard]] std::string_view serve_help();
+/// Every option's long name, so that a test can hold the manual page against them.
+[[nodiscard]] std::vector<std::string> serve_option_names();
+
+}  // namespace strictsend::serve

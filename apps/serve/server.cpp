@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/serve/server.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <optional>
+#include <poll.h>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "apps/serve/connection.hpp"
+#include "apps/serve/file_loader.hpp"
+
+namespace strictsend::serve {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// How often deadlines are looked at: time-outs are seconds, so this is fine enough.
+constexpr milliseconds tick_period{250};
+/// Once the last response is through, how long clients get to answer our FIN with theirs. What is
+/// still open then is reset, which costs them nothing: they have everything.
+constexpr milliseconds close_grace{1'000};
+
+struct ConnectionHash {
+  std::size_t operator()(const ConnectionId& id) const noexcept {
+    return std::hash<std::uint64_t>{}((std::uint64_t{id.slot} << 32) | id.generation);
+  }
+};
+
+std::string peer_name(const Event& event) {
+  const Ipv4Address& a = event.peer_address;
+  return fmt::format("{}.{}.{}.{}:{}", a[0], a[1], a[2], a[3], event.peer_port);
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(Engine& engine, ServerConfig config, std::unique_ptr<FileLoader> loader, app::WakeUp stop,
+       app::Ticker ticker)
+      : engine_(engine),
+        config_(std::move(config)),
+        stop_(std::move(stop)),
+        ticker_(std::move(ticker)),
+        loader_(std::move(loader)),
+        context_{engine_, *loader_, transfers_, config_.observer, blocked_} {}
+
+  Result<void> run() {
+    while (!finished()) {
+      if (Result<void> waited = wait(); !waited) return waited;
+      take_stop_requests();
+      take_engine_events();
+      take_files();
+      unblock();
+      tick();
+    }
+    return {};
+  }
+
+  void request_stop() noexcept {
+    // Relaxed: the eventfd carries the order; the flag only tells this wake-up from none.
+    stop_requested_.store(true, std::memory_order_relaxed);
+    stop_.signal();
+  }
+
+  [[nodiscard]] const ServerCounters& counters() const { return counters_; }
+
+ private:
+  Result<void> wait();
+  void take_stop_requests();
+  void begin_drain();
+  [[nodiscard]] bool finished();
+
+  void take_engine_events();
+  void on_event(const Event& event);
+  void on_accepted(const Event& event);
+  void on_released(const Event& event);
+
+  void take_files();
+  void unblock();
+  void tick();
+  [[nodiscard]] Connection* find(ConnectionId id);
+
+  Engine& engine_;
+  const ServerConfig config_;
+  const http::SystemClock clock_;
+  app::WakeUp stop_;
+  app::Ticker ticker_;
+  std::atomic<bool> stop_requested_{false};  // written by anyone, only ever to true
+  // What the last wait ended for.
+  bool ticked_ = false;
+  bool files_ready_ = false;
+  bool stop_ready_ = false;
+  bool more_events_ = false;  // the engine has more than were taken
+  bool draining_ = false;
+  bool hurried_ = false;  // asked to stop a second time
+  http::TimePoint drain_ends_;
+  std::optional<http::TimePoint> grace_ends_;
+  ServerCounters counters_;
+
+  Transfers transfers_;
+  std::vector<ConnectionId> blocked_;
+  bool sends_finished_ = false;  // since blocked_ was looked at
+  std::unique_ptr<FileLoader> loader_;
+  ConnectionContext context_;
+  std::unordered_map<ConnectionId, std::unique_ptr<Connection>, ConnectionHash> connections_;
+};
+
+Result<void> Server::Impl::wait() {
+  std::array<pollfd, 5> sources{{
+      {engine_.event_fd(), POLLIN, 0},
+      {loader_->fd(), POLLIN, 0},
+      {stop_.fd(), POLLIN, 0},
+      {ticker_.fd(), POLLIN, 0},
+      {config_.stop_signals != nullptr ? config_.stop_signals->fd() : -1, POLLIN, 0},
+  }};
+  if (::poll(sources.data(), sources.size(), more_events_ ? 0 : -1) < 0 && errno != EINTR)
+    return fail("wait for events", errno);
+  files_ready_ = sources[1].revents != 0;
+  stop_ready_ = sources[2].revents != 0 || sources[4].revents != 0;
+  ticked_ = sources[3].revents != 0;
+  if (ticked_) ticker_.clear();
+  return {};
+}
+
+void Server::Impl::take_stop_requests() {
+  if (!stop_ready_) return;
+  stop_.clear();
+  if (stop_requested_.load(std::memory_order_relaxed) && !draining_) begin_drain();
+  if (config_.stop_signals == nullptr) return;
+  while (config_.stop_signals->take() != 0) {
+    if (draining_)
+      hurried_ = true;
+    else
+      begin_drain();
+  }
+}
+
+void Server::Impl::begin_drain() {
+  draining_ = true;
+  drain_ends_ = clock_.now() + config_.drain_timeout;
+  spdlog::info("stopping: {} connections, {} responses under way", connections_.size(),
+               transfers_.size());
+  for (auto& [id, connection] : connections_)
+    connection->session().drain();
+}
+
+bool Server::Impl::finished() {
+  if (!draining_) return false;
+  const http::TimePoint now = clock_.now();
+  if (hurried_ || connections_.empty() || now >= drain_ends_) return true;
+  const bool busy = std::any_of(connections_.begin(), connections_.end(),
+                                [](auto& entry) { return entry.second->session().busy(); });
+  if (busy) {
+    grace_ends_.reset();
+    return false;
+  }
+  if (!grace_ends_) grace_ends_ = now + close_grace;
+  return now >= *grace_ends_;
+}
+
+void Server::Impl::take_engine_events() {
+  std::array<Event, 256> events;
+  // Bounded, so that files and stop requests get their turn under any load.
+  constexpr int batches = 16;
+  more_events_ = false;
+  for (int i = 0; i < batches; ++i) {
+    const std::size_t count = engine_.poll(events);
+    for (const Event& event : std::span(events).first(count))
+      on_event(event);
+    if (count < events.size()) return;
+  }
+  more_events_ = true;
+}
+
+void Server::Impl::on_event(const Event& event) {
+  if (event.kind == Event::Kind::accepted) return on_accepted(event);
+  if (event.kind == Event::Kind::released) return on_released(event);
+  Connection* connection = find(event.connection);
+  if (connection == nullptr) return;
+  switch (event.kind) {
+    case Event::Kind::readable:
+      connection->session().on_readable();
+      break;
+    case Event::Kind::peer_closed:
+      connection->session().on_peer_closed();
+      break;
+    case Event::Kind::closed:
+      if (event.result.error != 0)
+        spdlog::debug("a connection ended: {}", Error{"send", event.result.error, {}}.message());
+      connections_.erase(event.connection);
+      break;
+    case Event::Kind::accepted:
+    case Event::Kind::released:
+    case Event::Kind::sent:
+      break;
+  }
+}
+
+void Server::Impl::on_accepted(const Event& event) {
+  auto connection = std::make_unique<Connection>(context_, event.connection, peer_name(event),
+                                                 clock_, config_.limits);
+  if (draining_) connection->session().drain();
+  connections_.insert_or_assign(event.connection, std::move(connection));
+}
+
+void Server::Impl::on_released(const Event& event) {
+  const std::optional<Transfer> transfer = transfers_.remove(event.user_data);
+  if (!transfer) return;
+  sends_finished_ = true;
+  const SpliceResult& result = event.result;
+  if (result.error != 0)
+    ++counters_.requests_cut;
+  else if (transfer->status == 200)
+    ++counters_.requests_ok;
+  else
+    ++counters_.requests_refused;
+  counters_.bytes_acked += result.bytes_acked;
+  counters_.pages_preserved += result.pages_preserved;
+  counters_.bytes_copied += result.bytes_copied;
+  if (transfer->has_file && config_.observer != nullptr)
+    config_.observer->on_released(transfer->splice_id, result);
+
+  spdlog::info("{} \"{} {}\" {} {} bytes in {} ms, {} pages preserved{}", transfer->peer,
+               transfer->method, transfer->target, transfer->status, result.bytes_acked,
+               std::chrono::duration_cast<milliseconds>(clock_.now() - transfer->began).count(),
+               result.pages_preserved,
+               result.error == 0 ? std::string() : "; " + Error{"it", result.error, {}}.message());
+  if (Connection* connection = find(transfer->connection)) connection->session().on_released();
+}
+
+void Server::Impl::take_files() {
+  if (!files_ready_) return;
+  for (FileLoader::Done& done : loader_->take()) {
+    if (Connection* connection = find(done.connection))
+      connection->session().on_resolved(std::move(done.resolution));
+  }
+}
+
+void Server::Impl::unblock() {
+  if (blocked_.empty() || (!sends_finished_ && !ticked_)) return;
+  sends_finished_ = false;
+  // Those that are refused again come back into blocked_.
+  for (const ConnectionId id : std::exchange(blocked_, {})) {
+    if (Connection* connection = find(id)) connection->session().on_send_possible();
+  }
+}
+
+void Server::Impl::tick() {
+  if (!ticked_) return;
+  for (auto& [id, connection] : connections_)
+    connection->session().on_tick();
+  if (config_.on_tick) config_.on_tick();
+}
+
+Connection* Server::Impl::find(ConnectionId id) {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
+Result<std::unique_ptr<Server>> Server::create(Engine& engine, ServerConfig config) {
+  Result<FileResolver> resolver = FileResolver::create(config.root);
+  if (!resolver) return tl::unexpected(resolver.error());
+  Result<app::WakeUp> stop = app::WakeUp::create();
+  if (!stop) return tl::unexpected(stop.error());
+  Result<app::Ticker> ticker = app::Ticker::create(tick_period);
+  if (!ticker) return tl::unexpected(ticker.error());
+  auto loader = FileLoader::create(engine, std::move(*resolver), config.files_max);
+  if (!loader) return tl::unexpected(loader.error());
+  if (Result<void> listening = engine.listen(config.port); !listening)
+    return tl::unexpected(listening.error());
+  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(
+      engine, std::move(config), std::move(*loader), std::move(*stop), std::move(*ticker))));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+Result<void> Server::run() {
+  return impl_->run();
+}
+void Server::request_stop() noexcept {
+  impl_->request_stop();
+}
+const ServerCounters& Server::counters() const {
+  return impl_->counters();
+}
+
+}  // namespace strictsend::serve

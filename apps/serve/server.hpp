@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "apps/http/session.hpp"
+#include "apps/serve/observer.hpp"
+#include "apps/support/event_sources.hpp"
+#include <strictsend/engine.hpp>
+
+namespace strictsend::serve {
+
+struct ServerConfig {
+  std::string root;  ///< the directory whose files are served
+  std::uint16_t port = 80;
+  http::SessionLimits limits;
+  std::size_t files_max = 1024;                     ///< kept open in the cache
+  std::chrono::milliseconds drain_timeout{10'000};  ///< for sends in flight, once asked to stop
+  const app::StopSignals* stop_signals = nullptr;   ///< a first one is request_stop, a second ends
+                                                    ///< the waiting for sends
+  Observer* observer = nullptr;
+  /// Called a few times a second on the server's thread, for a progress display.
+  std::function<void()> on_tick;
+};
+
+/// What a server did in its life. Written by its thread; read after `run` or in `on_tick`.
+struct ServerCounters {
+  std::uint64_t requests_ok = 0;       ///< answered with 200 to the last byte
+  std::uint64_t requests_refused = 0;  ///< answered with an error to the last byte
+  std::uint64_t requests_cut = 0;      ///< the connection ended before the response did
+  std::uint64_t bytes_acked = 0;       ///< heads and files, as far as clients acknowledged them
+  std::uint64_t pages_preserved = 0;   ///< for responses that are finished
+  std::uint64_t bytes_copied = 0;      ///< likewise
+};
+
+/// An HTTP/1.1 server of one directory on an engine.
+///
+/// The caller owns engine and server; the engine, the observer and the signals must outlive it.
+/// `run` serves on the calling thread and polls the engine's events, so nobody else may. It returns
+/// after a stop was requested and the responses under way are finished or have had their time; the
+/// engine is not stopped then: that is its owner's to do, and takes what is left.
+class Server {
+ public:
+  /// Listens at once. Fails if the root cannot be entered or the engine cannot listen.
+  static Result<std::unique_ptr<Server>> create(Engine& engine, ServerConfig config);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  Result<void> run();
+  /// From any thread, and from a signal handler; more than once is as good as once.
+  void request_stop() noexcept;
+
+  [[nodiscard]] const ServerCounters& counters() const;
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace strictsend::serve
