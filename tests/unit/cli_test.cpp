@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "apps/cli/command.hpp"
+#include "apps/cli/values.hpp"
+#include "apps/serve/progress.hpp"
+#include "apps/serve/serve_options.hpp"
+
+namespace strictsend::serve {
+namespace {
+
+using namespace std::chrono_literals;
+using cli::parse_address;
+using cli::parse_duration;
+using cli::parse_nic;
+using cli::parse_size;
+
+TEST(Sizes, are_bytes_or_powers_of_1024) {
+  EXPECT_EQ(parse_size("0").value(), 0U);
+  EXPECT_EQ(parse_size("4096").value(), 4096U);
+  EXPECT_EQ(parse_size("512K").value(), 512U << 10);
+  EXPECT_EQ(parse_size("512M").value(), 512U << 20);
+  EXPECT_EQ(parse_size("1G").value(), 1U << 30);
+  EXPECT_EQ(parse_size("2TiB").value(), std::uint64_t{2} << 40);
+}
+
+TEST(Sizes, anything_else_is_explained) {
+  for (const char* text : {"", "M", "1X", "-1", "+1", "1.5G", "1 G", "0x10", "1GG",
+                           "99999999999999999999", "18446744073709551615K"}) {
+    const auto size = parse_size(text);
+    ASSERT_FALSE(size) << text;
+    EXPECT_NE(size.error().find("512K, 64M, 1G"), std::string::npos);
+  }
+}
+
+TEST(Sizes, are_written_with_three_digits) {
+  EXPECT_EQ(cli::format_size(0), "0 B");
+  EXPECT_EQ(cli::format_size(999), "999 B");
+  EXPECT_EQ(cli::format_size(1024), "1.00 KiB");
+  EXPECT_EQ(cli::format_size(15.5 * 1024), "15.5 KiB");
+  EXPECT_EQ(cli::format_size(256.0 * 1024 * 1024), "256 MiB");
+}
+
+TEST(Durations, have_units_and_are_seconds_without) {
+  EXPECT_EQ(parse_duration("500ms").value(), 500ms);
+  EXPECT_EQ(parse_duration("30").value(), 30s);
+  EXPECT_EQ(parse_duration("2m").value(), 2min);
+  EXPECT_EQ(parse_duration("1h").value(), 1h);
+  for (const char* text : {"", "s", "1d", "-1s", "1.5s", "200h"})
+    EXPECT_FALSE(parse_duration(text)) << text;
+}
+
+TEST(Addresses, are_those_that_an_interface_can_have) {
+  EXPECT_EQ(parse_address("192.0.2.1").value(), (Ipv4Address{192, 0, 2, 1}));
+  for (const char* text : {"", "192.0.2", "192.0.2.256", "192.0.2.1/24", "::1", "localhost",
+                           "0.0.0.0", "224.0.0.1", "255.255.255.255", "010.0.0.1"})
+    EXPECT_FALSE(parse_address(text)) << text;
+}
+
+TEST(Nics, name_a_kind_and_an_interface) {
+  EXPECT_EQ(parse_nic("af_xdp:eth0").value(), "af_xdp:eth0");
+  EXPECT_EQ(parse_nic("discard:").value(), "discard:");
+  for (const char* text : {"", "eth0", "af_xdp", "af_xdp:", "af_xdp:a b", "af_xdp:a/b",
+                           "af_xdp:sixteen-letters-", "dpdk:0", "af_xdp:.."})
+    EXPECT_FALSE(parse_nic(text)) << text;
+}
+
+tl::expected<ServeOptions, std::string> parse(const std::vector<std::string>& more) {
+  std::vector<std::string> all{"--nic", "af_xdp:eth0", "--root", "/srv"};
+  all.insert(all.end(), more.begin(), more.end());
+  return parse_serve_options(all);
+}
+
+TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
+  const auto options = parse({});
+  ASSERT_TRUE(options) << options.error();
+  EXPECT_EQ(options->engine.nic, "af_xdp:eth0");
+  EXPECT_EQ(options->server.root, "/srv");
+  EXPECT_EQ(options->server.port, 80);
+  EXPECT_FALSE(options->engine.address);
+  EXPECT_EQ(options->engine.cache_bytes, 1U << 30);
+  EXPECT_EQ(options->engine.tx_form, TxForm::automatic);
+  EXPECT_EQ(options->engine.max_connections, 4096U);
+  EXPECT_EQ(options->server.limits.idle_timeout, 60s);
+  EXPECT_EQ(options->server.limits.request_timeout, 10s);
+  EXPECT_EQ(options->server.drain_timeout, 10s);
+  EXPECT_EQ(options->log_level, "warn");
+}
+
+TEST(ServeOptions, are_all_understood) {
+  const auto options =
+      parse({"--port=8080", "--address", "192.0.2.7", "--cache", "512M", "--tx", "linear",
+             "--max-connections", "10000", "--idle-timeout", "5s", "--request-timeout", "2s",
+             "--drain-timeout", "0", "--log-level", "info", "--pcap", "out.pcap"});
+  ASSERT_TRUE(options) << options.error();
+  EXPECT_EQ(options->server.port, 8080);
+  EXPECT_EQ(options->engine.address, (Ipv4Address{192, 0, 2, 7}));
+  EXPECT_EQ(options->engine.cache_bytes, 512U << 20);
+  EXPECT_EQ(options->engine.tx_form, TxForm::linear);
+  EXPECT_EQ(options->engine.max_connections, 10'000U);
+  EXPECT_EQ(options->engine.max_splices, 20'000U);
+  EXPECT_EQ(options->engine.idle_timeout_ms, 5000U);
+  EXPECT_EQ(options->server.limits.idle_timeout, 5s);
+  EXPECT_EQ(options->server.limits.request_timeout, 2s);
+  EXPECT_EQ(options->server.drain_timeout, 0s);
+  EXPECT_EQ(options->log_level, "info");
+  EXPECT_EQ(options->engine.pcap_path, "out.pcap");
+}
+
+TEST(ServeOptions, a_mistake_is_named_with_its_option) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* named;
+  };
+  for (const Case& c : std::vector<Case>{
+           {{"--port", "0"}, "--port: \"0\" is not a whole number from 1 to 65535"},
+           {{"--port", "http"}, "--port"},
+           {{"--address", "here"}, "--address"},
+           {{"--cache", "1M"}, "--cache: 1M is too small"},
+           {{"--cache", "17T"}, "--cache"},
+           {{"--cache", "lots"}, "--cache"},
+           {{"--tx", "fast"}, "fragments, linear or auto"},
+           {{"--max-connections", "0"}, "--max-connections"},
+           {{"--idle-timeout", "0"}, "--idle-timeout"},
+           {{"--request-timeout", "x"}, "--request-timeout"},
+           {{"--log-level", "loud"}, "trace, debug, info"},
+           {{"--pcap", ""}, "pcap"},
+           {{"--colour", "red"}, "--colour"},
+           {{"--por", "80"}, "--por"},
+           {{"--port"}, "--port"},
+           {{"--port", "80", "--port", "81"}, "--port"},
+           {{"/srv"}, "--root"},
+       }) {
+    const auto options = parse(c.arguments);
+    ASSERT_FALSE(options) << c.named;
+    EXPECT_NE(options.error().find(c.named), std::string::npos) << options.error();
+    EXPECT_EQ(options.error().find('\n'), std::string::npos) << options.error();
+  }
+}
+
+TEST(ServeOptions, say_which_required_one_is_missing) {
+  const std::vector<std::string> no_nic{"--root", "/srv"};
+  EXPECT_NE(parse_serve_options(no_nic).error().find("--nic is missing"), std::string::npos);
+  const std::vector<std::string> no_root{"--nic", "af_xdp:eth0"};
+  EXPECT_NE(parse_serve_options(no_root).error().find("--root is missing"), std::string::npos);
+}
+
+TEST(ServeOptions, help_needs_nothing_else_and_explains_every_option) {
+  const std::vector<std::string> help{"--help"};
+  EXPECT_TRUE(parse_serve_options(help).value().help);
+  const std::string page(serve_help());
+  for (const std::string& name : serve_option_names())
+    EXPECT_NE(page.find("--" + name), std::string::npos) << name;
+  std::size_t begin = 0;
+  for (std::size_t end = 0; (end = page.find('\n', begin)) != std::string::npos; begin = end + 1)
+    EXPECT_LE(end - begin, 90U) << page.substr(begin, end - begin);
+}
+
+int ran_with = -1;
+int record(std::span<const std::string> arguments) {
+  ran_with = static_cast<int>(arguments.size());
+  return 7;
+}
+
+TEST(Commands, are_found_by_name_and_get_the_rest) {
+  constexpr cli::Command commands[] = {{"one", "does one thing", record}};
+  const auto run = [&](const std::vector<std::string>& arguments) {
+    return cli::dispatch(commands, arguments);
+  };
+  EXPECT_EQ(run({"one", "a", "b"}), 7);
+  EXPECT_EQ(ran_with, 2);
+  EXPECT_EQ(run({}), 2);
+  EXPECT_EQ(run({"two"}), 2);
+  EXPECT_EQ(run({"--help"}), 0);
+  EXPECT_EQ(run({"--version"}), 0);
+}
+
+TEST(Progress, shows_the_throughput_of_the_last_moment_and_the_balance) {
+  EngineStats before;
+  before.payload_bytes_sent = 1000;
+  EngineStats now = before;
+  now.payload_bytes_sent += 3U << 20;
+  now.connections_open = 12;
+  now.pages_preserved = 5;
+  now.frames_cached = 77;
+  ServerCounters counters;
+  counters.requests_ok = 3;
+  counters.requests_cut = 1;
+  const std::string line = progress_line(before, now, counters, 0.5);
+  EXPECT_NE(line.find("12 connections"), std::string::npos) << line;
+  EXPECT_NE(line.find("6.00 MiB/s"), std::string::npos) << line;
+  EXPECT_NE(line.find("4 requests"), std::string::npos) << line;
+  EXPECT_NE(line.find("cached 77"), std::string::npos) << line;
+
+  const std::string text = summary(counters, now, 2);
+  EXPECT_NE(text.find("frames left pinned      0"), std::string::npos) << text;
+  EXPECT_NE(text.find("pages preserved         5"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace strictsend::serve

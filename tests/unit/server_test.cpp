@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server on an engine of kernel sockets: its loop, its workers, its stopping.
+#include "apps/serve/server.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include "tests/support/socket_engine.hpp"
+#include "tests/unit/http_support.hpp"
+
+namespace strictsend::serve {
+namespace {
+
+namespace fake = test::socket_engine;
+using http::get;
+using http::ParsedResponse;
+using http::take_response;
+using namespace std::chrono_literals;
+
+/// A client on a blocking socket; a server that never answers fails the test by the receive
+/// time-out.
+class Client {
+ public:
+  Client() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const timeval limit{60, 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(fake::port());
+    connected_ =
+        ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  }
+  [[nodiscard]] bool connected() const { return connected_; }
+  Client& say(const std::string& bytes) {
+    EXPECT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+    return *this;
+  }
+  /// The next response; status 0 when the connection ends before it.
+  ParsedResponse hear() {
+    while (true) {
+      if (auto response = take_response(bytes_)) return *response;
+      if (!receive()) return {};
+    }
+  }
+  /// Reads to the end; true if nothing but what `hear` returned came.
+  bool at_end() {
+    while (receive()) {
+    }
+    return bytes_.empty();
+  }
+  void go() { fd_.reset(); }
+
+ private:
+  bool receive() {
+    char block[65536];
+    const ssize_t n = ::recv(fd_.get(), block, sizeof(block), 0);
+    if (n > 0) bytes_.append(block, static_cast<std::size_t>(n));
+    return n > 0;
+  }
+  app::UniqueFd fd_;
+  bool connected_ = false;
+  std::string bytes_;
+};
+
+class RecordingObserver final : public Observer {
+ public:
+  struct Seen {
+    std::string target;
+    http::TimePoint freeze_began;
+    http::TimePoint submit_ended;
+    std::uint64_t splice_id;
+    bool released = false;
+  };
+  void on_submit(const Submission& s) override {
+    seen.push_back({std::string(s.target), s.freeze_began, s.submit_ended, s.splice_id});
+  }
+  void on_released(std::uint64_t splice_id, const SpliceResult& result) override {
+    for (Seen& one : seen)
+      one.released = one.released || (one.splice_id == splice_id && result.error == 0);
+  }
+  std::vector<Seen> seen;  // the server's thread; read after it has ended
+};
+
+class ServerTest : public ::testing::Test {
+ protected:
+  ServerTest() {
+    spdlog::set_level(spdlog::level::off);
+    root_.file("hello.txt", "hello, world\n");
+    root_.file("big.bin", std::string(8U << 20, 'b'));
+    root_.file("slow.bin", "slow file");
+    engine_config_.cache_bytes = 16U << 20;
+    config_.root = root_.path();
+  }
+  ~ServerTest() override {
+    if (thread_.joinable()) stop();
+  }
+  void start() {
+    engine_ = Engine::open(engine_config_).value();
+    auto server = Server::create(*engine_, config_);
+    ASSERT_TRUE(server) << server.error().message();
+    server_ = std::move(*server);
+    thread_ = std::thread([this] { ran_ = server_->run().has_value(); });
+  }
+  /// Stops, and holds the end against the balance.
+  void stop() {
+    server_->request_stop();
+    join();
+  }
+  void join() {
+    thread_.join();
+    EXPECT_TRUE(ran_);
+    counters_ = server_->counters();
+    server_.reset();
+    engine_->stop(0);
+    engine_.reset();
+    EXPECT_EQ(fake::snapshots(), 0);
+  }
+  static void wait_until(const std::function<bool()>& condition) {
+    const auto limit = std::chrono::steady_clock::now() + 60s;
+    while (!condition() && std::chrono::steady_clock::now() < limit)
+      std::this_thread::sleep_for(1ms);
+    ASSERT_TRUE(condition());
+  }
+
+  http::TemporaryRoot root_;
+  EngineConfig engine_config_;
+  ServerConfig config_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+  bool ran_ = false;
+  ServerCounters counters_;
+};
+
+TEST_F(ServerTest, serves_files_and_refusals_on_one_connection) {
+  start();
+  Client client;
+  client.say(get("/hello.txt") + get("/missing") + get("/big.bin"));
+  EXPECT_EQ(client.hear().body, "hello, world\n");
+  EXPECT_EQ(client.hear().status, 404);
+  EXPECT_EQ(client.hear().body, std::string(8U << 20, 'b'));
+  stop();
+  EXPECT_TRUE(client.at_end());
+  EXPECT_EQ(counters_.requests_ok, 2U);
+  EXPECT_EQ(counters_.requests_refused, 1U);
+  EXPECT_EQ(counters_.requests_cut, 0U);
+}
+
+TEST_F(ServerTest, a_hot_file_is_loaded_once_and_a_changed_one_again) {
+  start();
+  Client client;
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(client.say(get("/hello.txt")).hear().status, 200);
+  EXPECT_EQ(fake::loads(), 1);
+  const std::string tag = client.say(get("/hello.txt")).hear().fields.at("ETag");
+  root_.file("hello.txt", "hello, changed world\n");
+  const ParsedResponse changed = client.say(get("/hello.txt")).hear();
+  EXPECT_EQ(changed.body, "hello, changed world\n");
+  EXPECT_NE(changed.fields.at("ETag"), tag);
+  EXPECT_EQ(fake::loads(), 2);
+}
+
+TEST_F(ServerTest, a_file_that_was_replaced_by_another_is_not_served_from_the_cache) {
+  start();
+  Client client;
+  EXPECT_EQ(client.say(get("/hello.txt")).hear().body, "hello, world\n");
+  root_.file("new", "another file\n");
+  std::filesystem::rename(root_.at("new"), root_.at("hello.txt"));
+  EXPECT_EQ(client.say(get("/hello.txt")).hear().body, "another file\n");
+  std::filesystem::remove(root_.at("hello.txt"));
+  EXPECT_EQ(client.say(get("/hello.txt")).hear().status, 404);
+}
+
+TEST_F(ServerTest, a_slow_load_stops_nobody_else) {
+  start();
+  fake::hold_slow_loads(true);
+  Client patient;
+  patient.say(get("/slow.bin") + get("/hello.txt"));
+  wait_until([] { return fake::loads_held() == 1; });
+  Client other;
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(other.say(get("/hello.txt")).hear().status, 200);
+  EXPECT_EQ(other.say(get("/big.bin")).hear().body.size(), 8U << 20);
+  EXPECT_EQ(fake::loads_held(), 1);
+  fake::hold_slow_loads(false);
+  EXPECT_EQ(patient.hear().body, "slow file");
+  EXPECT_EQ(patient.hear().body, "hello, world\n");
+}
+
+TEST_F(ServerTest, a_client_that_goes_during_a_load_leaves_nothing_behind) {
+  start();
+  fake::hold_slow_loads(true);
+  {
+    Client hasty;
+    hasty.say(get("/slow.bin"));
+    wait_until([] { return fake::loads_held() == 1; });
+  }
+  fake::hold_slow_loads(false);
+  Client other;
+  EXPECT_EQ(other.say(get("/slow.bin")).hear().body, "slow file");
+}
+
+TEST_F(ServerTest, a_refused_submit_is_made_up_for) {
+  start();
+  fake::refuse_submits(3);
+  Client client;
+  client.say(get("/hello.txt") + get("/missing") + get("/big.bin"));
+  EXPECT_EQ(client.hear().body, "hello, world\n");
+  EXPECT_EQ(client.hear().status, 404);
+  EXPECT_EQ(client.hear().body.size(), 8U << 20);
+}
+
+TEST_F(ServerTest, a_file_larger_than_the_cache_gets_503_that_says_so) {
+  root_.file("huge", std::string(17U << 20, 'h'));
+  start();
+  Client client;
+  const ParsedResponse r = client.say(get("/huge")).hear();
+  EXPECT_EQ(r.status, 503);
+  EXPECT_NE(r.body.find("larger than the server's cache"), std::string::npos);
+  EXPECT_EQ(r.fields.count("Retry-After"), 0U);
+  EXPECT_EQ(client.say(get("/hello.txt")).hear().status, 200);
+}
+
+TEST_F(ServerTest, files_that_nobody_asks_for_make_room_for_others) {
+  for (int i = 0; i < 6; ++i)
+    root_.file("part" + std::to_string(i), std::string(6U << 20, static_cast<char>('0' + i)));
+  start();
+  Client client;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 6; ++i)
+      EXPECT_EQ(client.say(get("/part" + std::to_string(i))).hear().body,
+                std::string(6U << 20, static_cast<char>('0' + i)));
+  }
+}
+
+TEST_F(ServerTest, a_cache_full_of_what_is_being_sent_gets_503_with_retry_after) {
+  root_.file("other.bin", std::string(12U << 20, 'o'));
+  start();
+  Client slow_reader;
+  slow_reader.say(get("/big.bin"));
+  Client client;
+  // The first must be under way: its snapshot keeps the pages.
+  wait_until([] { return fake::snapshots() == 1; });
+  const ParsedResponse r = client.say(get("/other.bin")).hear();
+  EXPECT_EQ(r.status, 503);
+  EXPECT_EQ(r.fields.at("Retry-After"), "1");
+  EXPECT_EQ(slow_reader.hear().body.size(), 8U << 20);
+  // What was sent can leave now; the guard may take a moment to give the pages back.
+  wait_until([&] { return client.say(get("/other.bin")).hear().status == 200; });
+}
+
+TEST_F(ServerTest, stopping_lets_downloads_finish_and_takes_no_new_ones) {
+  start();
+  Client downloading;
+  downloading.say(get("/big.bin") + get("/hello.txt"));
+  wait_until([] { return fake::snapshots() >= 1; });
+  Client idle;
+  server_->request_stop();
+  EXPECT_TRUE(idle.at_end());
+  EXPECT_EQ(downloading.hear().body.size(), 8U << 20);
+  join();
+  EXPECT_EQ(counters_.requests_cut, 0U);
+}
+
+TEST_F(ServerTest, stopping_gives_up_on_who_takes_nothing) {
+  config_.drain_timeout = 300ms;
+  start();
+  Client stuck;
+  stuck.say(get("/big.bin"));
+  wait_until([] { return fake::snapshots() == 1; });
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 0U);
+}
+
+TEST_F(ServerTest, a_second_signal_does_not_wait) {
+  config_.drain_timeout = 1h;
+  Result<app::StopSignals> signals = app::StopSignals::create();
+  ASSERT_TRUE(signals);
+  config_.stop_signals = &*signals;
+  start();
+  Client stuck;
+  stuck.say(get("/big.bin"));
+  wait_until([] { return fake::snapshots() == 1; });
+  ::kill(::getpid(), SIGTERM);
+  ::kill(::getpid(), SIGINT);
+  join();
+}
+
+TEST_F(ServerTest, idle_connections_are_closed) {
+  config_.limits.idle_timeout = 1ms;
+  start();
+  Client client;
+  EXPECT_TRUE(client.at_end());
+}
+
+TEST_F(ServerTest, an_observer_learns_each_submits_interval) {
+  RecordingObserver observer;
+  config_.observer = &observer;
+  start();
+  const http::TimePoint before = std::chrono::steady_clock::now();
+  Client client;
+  client.say(get("/hello.txt?id=1") + get("/missing") + get("/hello.txt?id=2"));
+  for (int i = 0; i < 3; ++i)
+    client.hear();
+  const http::TimePoint after = std::chrono::steady_clock::now();
+  stop();
+  ASSERT_EQ(observer.seen.size(), 2U);
+  EXPECT_EQ(observer.seen[0].target, "/hello.txt?id=1");
+  EXPECT_EQ(observer.seen[1].target, "/hello.txt?id=2");
+  for (const auto& seen : observer.seen) {
+    EXPECT_LE(before, seen.freeze_began);
+    EXPECT_LE(seen.freeze_began, seen.submit_ended);
+    EXPECT_LE(seen.submit_ended, after);
+    EXPECT_TRUE(seen.released);
+  }
+}
+
+TEST_F(ServerTest, many_clients_at_once_each_get_their_own) {
+  for (int i = 0; i < 16; ++i)
+    root_.file("f" + std::to_string(i), std::string(10'000, static_cast<char>('a' + i)));
+  start();
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 16; ++i) {
+    clients.emplace_back([i] {
+      const std::string mine = "/f" + std::to_string(i);
+      for (int round = 0; round < 5; ++round) {
+        Client client;
+        for (int k = 0; k < 5; ++k)
+          client.say(get(mine));
+        for (int k = 0; k < 5; ++k)
+          EXPECT_EQ(client.hear().body, std::string(10'000, static_cast<char>('a' + i)));
+      }
+    });
+  }
+  for (std::thread& client : clients)
+    client.join();
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 16U * 25U);
+}
+
+TEST_F(ServerTest, cannot_be_made_without_its_root) {
+  engine_ = Engine::open(engine_config_).value();
+  config_.root = root_.at("nothing");
+  const auto server = Server::create(*engine_, config_);
+  ASSERT_FALSE(server);
+  EXPECT_NE(server.error().hint.find("--root"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace strictsend::serve
