@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include <tl/expected.hpp>
 
@@ -16,7 +18,10 @@ namespace strictsend::serve {
 struct FileIdentity {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
-  auto operator<=>(const FileIdentity&) const = default;
+  bool operator==(const FileIdentity&) const = default;
+  bool operator<(const FileIdentity& other) const {
+    return std::tie(device, inode) < std::tie(other.device, other.inode);
+  }
 };
 
 /// Finds files beneath the root directory. The kernel walks the path (openat2(2), RESOLVE_BENEATH),
