@@ -91,9 +91,10 @@ class MemoryStream final : public Stream {
       return next_outcome;
     }
     statuses.push_back(response.status);
-    outgoing += response.head;
+    messages.push_back(response.head);
     if (response.body != nullptr)
-      outgoing += dynamic_cast<MemoryRepresentation&>(*response.body).bytes();
+      messages.back() += dynamic_cast<MemoryRepresentation&>(*response.body).bytes();
+    outgoing += messages.back();
     response.body.reset();
     ++unreleased;
     return SendOutcome::queued;
@@ -104,6 +105,7 @@ class MemoryStream final : public Stream {
   std::string incoming;
   std::string outgoing;
   std::vector<int> statuses;
+  std::vector<std::string> messages;  ///< the parts of outgoing, one for each status
   std::size_t unreleased = 0;
   bool closed = false;
   bool aborted = false;

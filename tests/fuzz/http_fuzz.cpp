@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/fuzz/http_fuzz.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/assert.hpp"
+#include "tests/unit/http_support.hpp"
+
+namespace strictsend::test {
+namespace {
+
+using namespace http;
+
+/// Files that depend on the path alone, so that two runs can be compared.
+class MadeUpFiles final : public FileRequests {
+ public:
+  void request_file(const std::string& path) override {
+    STRICTSEND_ASSERT(wanted.empty());
+    STRICTSEND_ASSERT(!path.empty() && path.front() != '/');
+    STRICTSEND_ASSERT(path.find('\0') == std::string::npos);
+    wanted.push_back(path);
+  }
+  Resolution resolve_one() {
+    const std::string path = std::move(wanted.front());
+    wanted.pop_front();
+    switch (path.size() % 4) {
+      case 0:
+        return tl::unexpected(Refusal{404, "There is no such file."});
+      case 1:
+        return tl::unexpected(Refusal{503, "Later.", 1});
+      case 2:
+        return std::make_unique<MemoryRepresentation>(std::string(), 1);
+      default:
+        return std::make_unique<MemoryRepresentation>(path, 2);
+    }
+  }
+  std::deque<std::string> wanted;
+};
+
+struct Talk {
+  std::vector<int> statuses;
+  bool last_one_closed = false;
+};
+
+constexpr std::size_t responses_max = 4;
+
+class Play {
+ public:
+  Play() : session_(stream_, files_, clock_, limits()) {}
+
+  /// All at once, or in pieces with other events between them.
+  Talk run(std::string_view bytes, std::mt19937* random) {
+    while (!bytes.empty() && random != nullptr) {
+      const std::size_t piece = std::min<std::size_t>(bytes.size(), 1 + (*random)() % 40);
+      deliver(bytes.substr(0, piece));
+      bytes.remove_prefix(piece);
+      disturb(*random);
+    }
+    deliver(bytes);
+    stream_.next_outcome = SendOutcome::queued;
+    session_.on_send_possible();
+    settle();
+    session_.on_peer_closed();
+    settle();
+    STRICTSEND_ASSERT(!session_.busy());
+    STRICTSEND_ASSERT(stream_.closed || stream_.aborted);
+    return read_back();
+  }
+
+ private:
+  static SessionLimits limits() {
+    SessionLimits limits;
+    limits.head_bytes_max = 512;
+    limits.responses_max = responses_max;
+    limits.skipped_body_bytes_max = 64;
+    limits.linger_bytes_max = 1024;
+    return limits;
+  }
+  void deliver(std::string_view bytes) {
+    stream_.incoming += bytes;
+    session_.on_readable();
+    check();
+  }
+  void resolve() {
+    while (!files_.wanted.empty()) {
+      session_.on_resolved(files_.resolve_one());
+      check();
+    }
+  }
+  void release() {
+    --stream_.unreleased;
+    session_.on_released();
+    check();
+  }
+  void settle() {
+    while (!files_.wanted.empty() || stream_.unreleased > 0) {
+      resolve();
+      if (stream_.unreleased > 0) release();
+    }
+  }
+  /// Nothing here changes what is answered, only when.
+  void disturb(std::mt19937& random) {
+    switch (random() % 6) {
+      case 0:
+        resolve();
+        break;
+      case 1:
+        if (stream_.unreleased > 0) release();
+        break;
+      case 2:
+        stream_.next_outcome = SendOutcome::later;
+        resolve();
+        break;
+      case 3:
+        stream_.next_outcome = SendOutcome::queued;
+        session_.on_send_possible();
+        break;
+      case 4:
+        session_.on_tick();
+        break;
+      default:
+        break;
+    }
+    check();
+  }
+  void check() {
+    STRICTSEND_ASSERT(stream_.unreleased <= responses_max);
+    if (closed_at_ == 0 && stream_.closed) closed_at_ = stream_.statuses.size() + 1;
+    STRICTSEND_ASSERT(closed_at_ == 0 || closed_at_ == stream_.statuses.size() + 1);
+  }
+  /// The responses as the client sees them. HEAD's cannot be told from what is sent alone, so the
+  /// stream marks where each one ends.
+  Talk read_back() {
+    Talk talk;
+    for (std::size_t i = 0; i < stream_.statuses.size(); ++i) {
+      std::string message = stream_.messages[i];
+      const std::size_t sent_bytes = message.size();
+      const bool head_alone = message.find("\r\n\r\n") + 4 == message.size();
+      const auto response = take_response(message, head_alone);
+      STRICTSEND_ASSERT(response.has_value() && sent_bytes > 0 && message.empty());
+      STRICTSEND_ASSERT(response->status == stream_.statuses[i]);
+      STRICTSEND_ASSERT(!reason_phrase(response->status).empty());
+      STRICTSEND_ASSERT(!talk.last_one_closed);
+      const auto connection = response->fields.find("Connection");
+      talk.last_one_closed = connection != response->fields.end() && connection->second == "close";
+      talk.statuses.push_back(response->status);
+    }
+    return talk;
+  }
+
+  ManualClock clock_;
+  MemoryStream stream_;
+  MadeUpFiles files_;
+  Session session_;
+  std::size_t closed_at_ = 0;  // one more than the responses sent by then
+};
+
+/// Without a last 400 or 431 that ends the connection: where a head is malformed, the parser may
+/// see it at once, or only when the head's end has come, which cut-off input never shows.
+std::vector<int> comparable(Talk talk) {
+  if (talk.last_one_closed && (talk.statuses.back() == 400 || talk.statuses.back() == 431))
+    talk.statuses.pop_back();
+  return talk.statuses;
+}
+
+}  // namespace
+
+HttpFuzzResult fuzz_http(std::span<const std::byte> input) {
+  if (input.empty()) return {};
+  const std::string_view bytes(reinterpret_cast<const char*>(input.data()) + 1, input.size() - 1);
+  const Talk whole = Play().run(bytes, nullptr);
+  std::mt19937 random(std::to_integer<unsigned>(input[0]));
+  const Talk pieces = Play().run(bytes, &random);
+  STRICTSEND_ASSERT(comparable(whole) == comparable(pieces));
+  return {whole.statuses.size(),
+          static_cast<std::size_t>(std::count(whole.statuses.begin(), whole.statuses.end(), 200))};
+}
+
+}  // namespace strictsend::test
+
+#ifdef STRICTSEND_LIBFUZZER
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t bytes) {
+  strictsend::test::fuzz_http(std::as_bytes(std::span(data, bytes)));
+  return 0;
+}
+#endif
