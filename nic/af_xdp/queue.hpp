@@ -29,6 +29,8 @@ class AfXdpQueue final : public Queue {
   /// `capabilities` and the memory outlive the queue.
   AfXdpQueue(const QueueSetup& setup, Socket socket, const PortCapabilities& capabilities,
              const DmaMemory& memory);
+  AfXdpQueue(const AfXdpQueue&) = delete;
+  AfXdpQueue& operator=(const AfXdpQueue&) = delete;
   ~AfXdpQueue() override;
 
   std::size_t transmit(std::span<const TxPacket> packets) override;

@@ -210,7 +210,7 @@ Result<Socket> Socket::open(const SocketConfig& config, const DmaMemory& memory,
   socket.completion = ConsumerRing<std::uint64_t>(std::move(*completion));
   socket.rx = ConsumerRing<xdp_desc>(std::move(*rx));
   socket.tx = ProducerRing<xdp_desc>(std::move(*tx));
-  for (FrameIndex frame = fill_begin; frame < fill_end; ++frame)
+  for (FrameIndex frame = fill_begin; frame.value < fill_end.value; ++frame)
     socket.fill.put(offset_of(frame).value);
   socket.fill.publish();
 

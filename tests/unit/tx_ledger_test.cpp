@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/af_xdp/tx_ledger.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <random>
 #include <vector>
@@ -85,7 +86,8 @@ TEST(TxLedger, every_cookie_comes_back_once_over_many_turns_of_the_ring) {
       out.emplace_back();
       for (std::size_t i = 0; i < descriptors; ++i) {
         // Headers are unique among those out; pages are shared by many packets.
-        const std::uint64_t address = i == 0 ? (cookie + 1) * 0x1'0000 : random() % 5 * 0x1000;
+        const std::uint64_t address =
+            i == 0 ? std::uint64_t{cookie + 1} << 16 : std::uint64_t{random() % 5} << 12;
         ledger.add_descriptor(address);
         out.back().push_back(address);
       }
