@@ -6,11 +6,13 @@
 
 #include "apps/cli/command.hpp"
 #include "apps/cli/exit_code.hpp"
+#include "apps/demo/demo_command.hpp"
 #include "apps/serve/serve_command.hpp"
 
 int main(int argc, char** argv) {
   constexpr strictsend::cli::Command commands[] = {
       {"serve", "serve a directory over HTTP/1.1", strictsend::serve::run_serve},
+      {"demo", "show on this machine that downloads are strict", strictsend::demo::run_demo},
   };
   try {
     const std::vector<std::string> arguments(argv + 1, argv + argc);

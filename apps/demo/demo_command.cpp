@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/demo/demo_command.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <stdlib.h>
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+
+#include "apps/cli/command.hpp"
+#include "apps/cli/exit_code.hpp"
+#include "apps/cli/values.hpp"
+#include "apps/demo/experiment.hpp"
+
+namespace strictsend::demo {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+// So many pages at least must have been rescued from a writer, or nothing was shown.
+constexpr std::uint64_t rescued_pages_min = 10'000;
+
+constexpr const char* help_text = R"(strictsend demo - show strict splice at work on this machine
+
+USAGE
+  strictsend demo [OPTIONS]
+
+Makes a veth pair and a network namespace, serves a file over AF_XDP, and downloads it with several
+curls at once while writer threads rewrite it through its mapping as fast as they can. Then every
+download is checked: it must hold every write that had ended when its send was submitted, none that
+began after that, and with a write all earlier ones of the same writer. Then the same with page
+protection off, to show that the check can fail. Needs root, ip(8) and curl(1); removes what it made.
+
+OPTIONS
+  --size SIZE        of the file (default 256M)
+  --downloads N      at the same time (default 4)
+  --rounds N         of so many downloads (default 2)
+  --writers N        threads (default 2)
+  --tx FORM          fragments (the pages themselves are sent) or linear (default fragments)
+  --directory DIR    where there is room for the file and its downloads (default: /var/tmp)
+  --help             this text
+
+EXIT STATUS
+  0  every protected download was strict, and an unprotected one was torn
+  1  not so, or something failed: the last line says what
+  2  the command line was wrong
+)";
+
+struct Options {
+  ExperimentConfig experiment;
+  std::string directory = "/var/tmp";
+  bool help = false;
+};
+
+cli::Parsed<Options> parse(std::span<const std::string> arguments) {
+  po::options_description description;
+  description.add_options()("size", po::value<std::string>())(
+      "downloads", po::value<std::string>())("rounds", po::value<std::string>())(
+      "writers", po::value<std::string>())("tx", po::value<std::string>())(
+      "directory", po::value<std::string>())("help", "");
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(std::vector(arguments.begin(), arguments.end()))
+                  .options(description)
+                  .positional({})
+                  .run(),
+              given);
+  } catch (const po::error& error) {
+    return tl::unexpected(std::string(error.what()));
+  }
+  Options options;
+  options.help = given.count("help") > 0;
+  const auto number = [&](const char* name, std::uint64_t least, std::uint64_t most,
+                          auto& value) -> std::optional<std::string> {
+    if (given.count(name) == 0) return std::nullopt;
+    const auto parsed = cli::parse_number(given[name].as<std::string>(), least, most);
+    if (!parsed) return fmt::format("--{}: {}", name, parsed.error());
+    value = static_cast<std::remove_reference_t<decltype(value)>>(*parsed);
+    return std::nullopt;
+  };
+  ExperimentConfig& experiment = options.experiment;
+  for (const auto& problem : {number("downloads", 1, 64, experiment.parallel_downloads),
+                              number("rounds", 1, 100, experiment.rounds),
+                              number("writers", 1, 64, experiment.writers)}) {
+    if (problem) return tl::unexpected(*problem);
+  }
+  if (given.count("size") > 0) {
+    const auto size = cli::parse_size(given["size"].as<std::string>());
+    if (!size) return tl::unexpected("--size: " + size.error());
+    if (*size % 4096 != 0 || *size == 0) {
+      return tl::unexpected(std::string("--size: give a multiple of 4K, for example 64M"));
+    }
+    experiment.file_bytes = *size;
+  }
+  if (given.count("tx") > 0) {
+    const auto form = cli::parse_tx_form(given["tx"].as<std::string>());
+    if (!form) return tl::unexpected("--tx: " + form.error());
+    experiment.form = *form;
+  }
+  if (given.count("directory") > 0) options.directory = given["directory"].as<std::string>();
+  return options;
+}
+
+/// A new directory, removed with all in it.
+class WorkDirectory {
+ public:
+  static Result<WorkDirectory> create(const std::string& parent) {
+    std::string name = parent + "/strictsend-demo-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) {
+      return fail("making a directory in " + parent, errno, "name another one with --directory");
+    }
+    return WorkDirectory(std::move(name));
+  }
+  WorkDirectory(WorkDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  WorkDirectory& operator=(WorkDirectory&&) = delete;
+  WorkDirectory(const WorkDirectory&) = delete;
+  WorkDirectory& operator=(const WorkDirectory&) = delete;
+  ~WorkDirectory() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  explicit WorkDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+void report(const Findings& f) {
+  fmt::print("  port                    {}\n", f.engine);
+  fmt::print("  downloaded              {} in {:.1f} s, {}/s\n",
+             cli::format_size(static_cast<double>(f.downloaded_bytes)), f.seconds,
+             cli::format_size(static_cast<double>(f.downloaded_bytes) / f.seconds));
+  fmt::print("  writes meanwhile        {} million, longest stall of a writer {:.2f} ms\n",
+             f.writes / 1'000'000, static_cast<double>(f.longest_stall_ns) / 1e6);
+  fmt::print("  pages preserved         {} in place, {} by redirecting the writer\n",
+             f.stats.pages_preserved, f.stats.pages_redirected);
+  fmt::print("  copied in order to send {} bytes\n", f.stats.payload_bytes_copied);
+  fmt::print("  retransmitted           {} of {} segments\n", f.stats.segments_retransmitted,
+             f.stats.segments_sent);
+  fmt::print("  left pinned             {} frames, {} snapshots\n", f.stats.frames_pinned,
+             f.stats.snapshots_live);
+  fmt::print("  downloads               {} strict, {} torn\n", f.verdicts.size() - f.torn(),
+             f.torn());
+  for (const checker::Verdict& verdict : f.verdicts) {
+    if (verdict.strict()) continue;
+    fmt::print("    torn, {} of its pages; first: {}\n", verdict.wrong_pages, verdict.first->text);
+  }
+  std::fflush(stdout);
+}
+
+int failed(const std::string& why) {
+  fmt::print("\nDEMO FAILED: {}\n", why);
+  return cli::exit_failed;
+}
+
+int demo(Options options) {
+  auto signals = app::StopSignals::create();
+  if (!signals) return failed(signals.error().message());
+  auto directory = WorkDirectory::create(options.directory);
+  if (!directory) return failed(directory.error().message());
+  auto network = PrivateNetwork::create();
+  if (!network) return failed(network.error().message());
+  ExperimentConfig& experiment = options.experiment;
+  experiment.directory = directory->path();
+
+  fmt::print("{} curls at a time download a file of {} while {} threads rewrite it.\n\n",
+             experiment.parallel_downloads,
+             cli::format_size(static_cast<double>(experiment.file_bytes)), experiment.writers);
+  fmt::print("With protection:\n");
+  const auto strict = run_experiment(experiment, *network, *signals);
+  if (!strict) return failed(strict.error().message());
+  report(*strict);
+
+  fmt::print("\nThe same without protection:\n");
+  experiment.protection = Protection::off_unsafe;
+  experiment.rounds = 1;
+  const auto unsafe = run_experiment(experiment, *network, *signals);
+  if (!unsafe) return failed(unsafe.error().message());
+  report(*unsafe);
+
+  const std::uint64_t rescued = strict->stats.pages_preserved + strict->stats.pages_redirected;
+  if (strict->torn() > 0) return failed("a protected download was torn");
+  if (unsafe->torn() == 0)
+    return failed("no unprotected download was torn: the check proves nothing");
+  if (rescued < rescued_pages_min) {
+    return failed(fmt::format("only {} pages had to be preserved; use a larger --size", rescued));
+  }
+  if (strict->stats.frames_pinned + strict->stats.snapshots_live > 0)
+    return failed("frames were left pinned");
+  if (experiment.form == TxForm::fragments && strict->stats.payload_bytes_copied > 0) {
+    return failed("the engine copied payload");
+  }
+  fmt::print(
+      "\nDEMO PASSED: {} downloads, each the file at one instant; without protection {} of {} were torn.\n",
+      strict->verdicts.size(), unsafe->torn(), unsafe->verdicts.size());
+  return cli::exit_ok;
+}
+
+}  // namespace
+
+int run_demo(std::span<const std::string> arguments) {
+  auto options = parse(arguments);
+  if (!options) return cli::usage_error("demo", options.error());
+  if (options->help) {
+    fmt::print("{}", help_text);
+    return cli::exit_ok;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  return demo(std::move(*options));
+}
+
+}  // namespace strictsend::demo

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/demo/subprocess.hpp"
+
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <spawn.h>
+#include <unistd.h>
+
+namespace strictsend::demo {
+
+Result<Subprocess> Subprocess::start(const std::vector<std::string>& argv) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv)
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = -1;
+  const int error =
+      ::posix_spawnp(&pid, arguments[0], nullptr, &attributes, arguments.data(), environ);
+  ::posix_spawnattr_destroy(&attributes);
+  if (error != 0) {
+    return fail("starting " + argv[0], error,
+                error == ENOENT ? "install it: apt-get install iproute2 curl" : "");
+  }
+  std::string command;
+  for (const std::string& argument : argv)
+    command += (command.empty() ? "" : " ") + argument;
+  return Subprocess(pid, std::move(command));
+}
+
+Subprocess::~Subprocess() {
+  if (pid_ < 0) return;
+  terminate();
+  ::waitpid(pid_, nullptr, 0);
+}
+
+Result<void> Subprocess::wait() {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0) {
+    if (errno != EINTR) return fail("waiting for " + name_, errno);
+  }
+  pid_ = -1;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  return fail(name_, 0,
+              WIFEXITED(status) ? "it ended with status " + std::to_string(WEXITSTATUS(status))
+                                : "it was ended by signal " + std::to_string(WTERMSIG(status)));
+}
+
+bool Subprocess::ended() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid_;
+}
+
+void Subprocess::terminate() const {
+  if (pid_ > 0) ::kill(pid_, SIGTERM);
+}
+
+Result<void> run(const std::vector<std::string>& argv) {
+  Result<Subprocess> process = Subprocess::start(argv);
+  if (!process) return tl::unexpected(std::move(process.error()));
+  return process->wait();
+}
+
+}  // namespace strictsend::demo

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <strictsend/result.hpp>
+
+namespace strictsend::demo {
+
+/// A running program, waited for once. Move-only; the destructor ends it (SIGTERM) and waits.
+/// Signals that this process blocks are not blocked there.
+class Subprocess {
+ public:
+  /// Starts argv[0], searched for in PATH, with this process's standard streams.
+  static Result<Subprocess> start(const std::vector<std::string>& argv);
+  Subprocess(Subprocess&& other) noexcept
+      : pid_(std::exchange(other.pid_, -1)), name_(std::move(other.name_)) {}
+  Subprocess& operator=(Subprocess&&) = delete;
+  Subprocess(const Subprocess&) = delete;
+  Subprocess& operator=(const Subprocess&) = delete;
+  ~Subprocess();
+
+  /// Waits for its end; an error if it did not exit with 0.
+  Result<void> wait();
+  /// Whether it has ended, without waiting; `wait` then returns at once.
+  [[nodiscard]] bool ended() const;
+  void terminate() const;
+
+ private:
+  Subprocess(pid_t pid, std::string name) : pid_(pid), name_(std::move(name)) {}
+  pid_t pid_;
+  std::string name_;
+};
+
+/// Starts and waits.
+Result<void> run(const std::vector<std::string>& argv);
+
+}  // namespace strictsend::demo
