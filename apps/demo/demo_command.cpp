@@ -10,6 +10,7 @@
 
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "apps/cli/command.hpp"
 #include "apps/cli/exit_code.hpp"
@@ -160,6 +161,7 @@ int failed(const std::string& why) {
 }
 
 int demo(Options options) {
+  spdlog::set_level(spdlog::level::warn);  // the report is what there is to read
   auto signals = app::StopSignals::create();
   if (!signals) return failed(signals.error().message());
   auto directory = WorkDirectory::create(options.directory);

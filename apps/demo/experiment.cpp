@@ -223,7 +223,7 @@ Result<Findings> run_experiment(const ExperimentConfig& config, const PrivateNet
     server_config.drain_timeout = std::chrono::milliseconds(1000);
     auto server = serve::Server::create(**engine, std::move(server_config));
     if (!server) return tl::unexpected(std::move(server.error()));
-    auto file = (*engine)->open_file(files.file().string(), O_RDONLY);
+    auto file = (*engine)->open_file(files.file().string(), O_RDWR);
     if (!file) return tl::unexpected(std::move(file.error()));
     auto mapping = file->map();
     if (!mapping) return tl::unexpected(std::move(mapping.error()));
