@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pagecache/io_ring.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <liburing.h>
 #include <unistd.h>
@@ -76,10 +77,10 @@ class IoRing::Ring {
 
   bool drain(Duration limit) {
     const Time deadline = monotonic_now() + limit;
-    while (in_flight() > 0) {
-      const Time now = monotonic_now();
-      if (now >= deadline) return false;
-      wait(deadline - now);
+    // Looks once even without any time left: that is how to poll.
+    for (Duration left = limit; in_flight() > 0; left = deadline - monotonic_now()) {
+      wait(std::max(left, Duration{0}));
+      if (in_flight() > 0 && monotonic_now() >= deadline) return false;
     }
     return true;
   }

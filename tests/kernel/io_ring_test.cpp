@@ -67,6 +67,21 @@ TEST_F(IoRingTest, writes_pieces_and_serves_one_transfer_after_another) {
   EXPECT_EQ(get_file(dir_.path("file")), content);
 }
 
+TEST_F(IoRingTest, the_plain_transfer_without_a_ring_gives_the_same_answers) {
+  auto content = random_bytes(1'000'003, 4);
+  const UniqueFd fd = open("file", O_RDWR | O_CREAT);
+  const IoPiece out[] = {{content.data(), 0, content.size()}};
+  EXPECT_EQ(transfer_plainly(IoDirection::write, fd.get(), out).bytes, content.size());
+  std::vector<std::byte> into(content.size() + 100);
+  const IoPiece in[] = {{into.data(), 0, into.size()}};
+  const IoOutcome outcome = transfer_plainly(IoDirection::read, fd.get(), in);
+  EXPECT_EQ(outcome.bytes, content.size());
+  EXPECT_TRUE(outcome.ended_early);
+  EXPECT_TRUE(std::equal(content.begin(), content.end(), into.begin()));
+  const UniqueFd full(::open("/dev/full", O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(transfer_plainly(IoDirection::write, full.get(), out).error, ENOSPC);
+}
+
 TEST_F(IoRingTest, a_file_that_is_shorter_than_asked_ends_early) {
   put_file(dir_.path("file"), random_bytes(5000, 1));
   std::vector<std::byte> into(16384);
