@@ -165,8 +165,8 @@ std::size_t AfXdpQueue::receive(std::span<RxPacket> packets) {
   std::size_t filled = 0;
   for (; available > 0 && filled < packets.size() && held_count_ < socket_.rx.size(); --available) {
     const xdp_desc descriptor = socket_.rx.take();
-    // Unaligned chunks: where the packet begins in its buffer is in the upper bits (XDP_PACKET
-    // "Rx/Tx descriptor", Documentation/networking/af_xdp.rst).
+    // Unaligned chunks: where the packet begins in its buffer is in the upper bits
+    // (include/uapi/linux/if_xdp.h, XSK_UNALIGNED_BUF_OFFSET_SHIFT).
     const std::uint64_t buffer = descriptor.addr & XSK_UNALIGNED_BUF_ADDR_MASK;
     const std::uint64_t begin = buffer + (descriptor.addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
     held_[held_count_++] = buffer & ~(page_bytes - 1);
