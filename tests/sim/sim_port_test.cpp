@@ -90,7 +90,7 @@ TEST(SimPort, delivers_the_fragments_as_one_frame_after_serialisation_and_delay)
   EXPECT_EQ(bench.queue().kick(), 0);
 
   // 29 + 1000 bytes, and 24 of preamble, FCS and gap, at 8 ns a byte.
-  const Duration serialisation = nanoseconds((29 + 1000 + 24) * 8);
+  const Duration serialisation = nanoseconds(std::int64_t{29 + 1000 + 24} * 8);
   EXPECT_EQ(bench.queue().next_event(), Time{} + serialisation);
   bench.run();
   EXPECT_EQ(bench.port().now(), Time{} + serialisation + milliseconds(5));

@@ -37,10 +37,11 @@ class CheckPacket : public testing::Test {
 TEST_F(CheckPacket, passes_a_header_and_fragments_up_to_every_limit) {
   EXPECT_EQ(check({fragment(4096, 14)}), PacketFault::none);
   EXPECT_EQ(check({fragment(4096, 54), fragment(2 * 4096 - 1448, 1448)}), PacketFault::none);
-  EXPECT_EQ(check({fragment(4096, 966), fragment(8192, 1000), fragment(15 * 4096 + 2048, 1048)}),
-            PacketFault::none)
+  EXPECT_EQ(
+      check({fragment(4096, 966), fragment(8192, 1000), fragment(15 * page_bytes + 2048, 1048)}),
+      PacketFault::none)
       << "3014 bytes: the MTU and an Ethernet header";
-  EXPECT_EQ(check({fragment(15 * 4096 + 2048, 2048)}), PacketFault::none);
+  EXPECT_EQ(check({fragment(15 * page_bytes + 2048, 2048)}), PacketFault::none);
 }
 
 TEST_F(CheckPacket, counts_fragments) {
@@ -56,8 +57,8 @@ TEST_F(CheckPacket, looks_at_every_fragments_length) {
 
 TEST_F(CheckPacket, keeps_fragments_inside_the_memory) {
   capabilities.fragment_crosses_page = true;
-  EXPECT_EQ(check({fragment(16 * 4096 - 53, 54)}), PacketFault::outside_memory);
-  EXPECT_EQ(check({fragment(16 * 4096, 54)}), PacketFault::outside_memory);
+  EXPECT_EQ(check({fragment(16 * page_bytes - 53, 54)}), PacketFault::outside_memory);
+  EXPECT_EQ(check({fragment(16 * page_bytes, 54)}), PacketFault::outside_memory);
   EXPECT_EQ(check({fragment(~std::uint64_t{0} - 10, 54)}), PacketFault::outside_memory)
       << "a sum that wraps";
 }
