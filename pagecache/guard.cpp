@@ -169,10 +169,8 @@ Guard::Answer Guard::answer_write(CachedFile& file, std::uint64_t page) const {
     return Answer::answered;
   }
   PageChanger changer(core_, file);
-  const bool was_protected = !file.unprotected.test(page);
   if (!changer.make_writable(page, PageChanger::Writer::fault)) return Answer::put_aside;
-  if (mutation_active(Mutation::lift_without_lock) && was_protected &&
-      !file.unprotected.test(page)) {
+  if (mutation_active(Mutation::lift_without_lock) && !file.unprotected.test(page)) {
     lock.unlock();
     yield_point();
     file.mapping->unprotect(page, 1);
