@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -52,6 +53,9 @@ class CacheCoreTest : public ::testing::Test {
     EXPECT_TRUE(mapped.has_value()) << mapped.error().message();
     return mapped->data();
   }
+  /// A redirected writer goes on a moment before the guard has noted where its page now is; the
+  /// guard holds the file's lock until it has.
+  void wait_for_the_guard() const { const std::scoped_lock lock(file->lock); }
   FrameIndex current(std::uint32_t page) const {
     return FrameIndex{file->table[PageIndex{page}].current.load()};
   }
@@ -108,6 +112,7 @@ TEST_F(CacheCoreTest, a_frame_under_a_descriptor_keeps_its_bytes_and_the_page_co
   SnapshotState* snapshot = freeze();
   const FrameIndex frame = pin(*core, *snapshot, 3);
   bytes[3 * page_bytes] = b;
+  wait_for_the_guard();
   EXPECT_EQ(core->stats().pages_redirected, 1U);
   EXPECT_NE(current(3), frame);
   // Acknowledged and released, but the descriptor is still out.
@@ -131,6 +136,7 @@ TEST_F(CacheCoreTest, a_descriptor_past_the_acknowledgement_redirects_without_hi
   const FrameIndex frame = pin(*core, *snapshot, 0);
   advance_snapshot(*snapshot, page_bytes, Time{});
   bytes[0] = b;
+  wait_for_the_guard();
   EXPECT_EQ(core->stats().pages_redirected, 1U);
   EXPECT_EQ(core->stats().frames_history, 0U);
   EXPECT_EQ(*core->arena().dma(frame), a);
