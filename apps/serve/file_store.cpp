@@ -18,14 +18,12 @@ namespace {
 using http::Refusal;
 using http::Resolution;
 
-/// It would work if another file left the cache.
+/// What ends when other files leave the cache or some sends are finished.
 bool is_want_of_room(int error) {
-  return error == ENOSPC || error == ENOMEM;
+  return error == ENOBUFS || error == ENOSPC || error == ENOMEM;
 }
-
-/// It will work when some sends are finished.
 bool is_want_of_time(int error) {
-  return error == ENOBUFS || error == EAGAIN || error == EMFILE || error == ENFILE;
+  return error == EAGAIN || error == EMFILE || error == ENFILE;
 }
 
 Refusal refusal_for(const std::string& path, const Error& error) {
@@ -35,7 +33,7 @@ Refusal refusal_for(const std::string& path, const Error& error) {
   if (is_want_of_room(error.errno_value))
     return {503, "The server's cache is full of files that are being sent; try again.", 1};
   if (is_want_of_time(error.errno_value))
-    return {503, "The server is sending too much at the moment; try again.", 1};
+    return {503, "The server cannot open this file at the moment; try again.", 1};
   return {500, "The server could not read this file."};
 }
 
@@ -63,6 +61,11 @@ Resolution FileStore::load(const std::string& path) {
   struct stat status {};
   if (::fstat(fd->get(), &status) != 0) return tl::unexpected(Refusal{500, "The file is gone."});
 
+  const auto size_bytes = static_cast<std::uint64_t>(status.st_size);
+
+  // A freeze may need room for a new version of the file, but as well it may be snapshots that are
+  // short; to let go of every file would not help then, so this is tried once.
+  bool made_room_to_freeze = false;
   while (true) {
     Result<File> file = engine_.open_file(fd->get());
     Result<Resolution> frozen = file ? freeze(*identity, *file) : tl::unexpected(file.error());
@@ -70,9 +73,10 @@ Resolution FileStore::load(const std::string& path) {
       keep(*identity, *file);
       return std::move(*frozen);
     }
-    const bool room_would_help = is_want_of_room(frozen.error().errno_value);
-    if (!room_would_help || !make_room(static_cast<std::uint64_t>(status.st_size), *identity))
+    const bool may_try = is_want_of_room(frozen.error().errno_value) && !made_room_to_freeze;
+    if (!may_try || !make_room(size_bytes, *identity))
       return tl::unexpected(refusal_for(path, frozen.error()));
+    made_room_to_freeze = file.has_value();
   }
 }
 

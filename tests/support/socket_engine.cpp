@@ -364,7 +364,7 @@ Result<void> Engine::Impl::load(CachedFile& file) {
   if (size > config.cache_bytes) return fail("load", EFBIG);
   std::uint64_t room = room_bytes->load();
   do {
-    if (room < size) return fail("load", ENOSPC);
+    if (room < size) return fail("load", ENOBUFS);
   } while (!room_bytes->compare_exchange_weak(room, room - size));
   file.charged_bytes += size;
   auto bytes = std::make_shared<std::string>(size, '\0');

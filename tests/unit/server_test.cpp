@@ -249,6 +249,17 @@ TEST_F(ServerTest, files_that_nobody_asks_for_make_room_for_others) {
   }
 }
 
+TEST_F(ServerTest, a_file_that_has_grown_makes_room_for_its_new_version) {
+  for (int i = 0; i < 3; ++i)
+    root_.file("part" + std::to_string(i), std::string(5U << 20, static_cast<char>('0' + i)));
+  start();
+  Client client;
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(client.say(get("/part" + std::to_string(i))).hear().status, 200);
+  root_.file("part0", std::string(7U << 20, 'n'));
+  EXPECT_EQ(client.say(get("/part0")).hear().body, std::string(7U << 20, 'n'));
+}
+
 TEST_F(ServerTest, a_cache_full_of_what_is_being_sent_gets_503_with_retry_after) {
   root_.file("other.bin", std::string(12U << 20, 'o'));
   start();
