@@ -49,7 +49,7 @@ OPTIONS
         why. Default: auto.
 
     --max-connections N
-        More are refused by a reset. Default: 4096.
+        Further ones are refused. Default: 4096.
 
     --idle-timeout TIME
         How long a kept-alive connection may wait for its next request, and any

@@ -135,10 +135,8 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
   reader.option("max-connections", within(1, 1'000'000),
                 [&](auto v) { options.engine.max_connections = static_cast<std::uint32_t>(v); });
-  reader.option("idle-timeout", parse_timeout, [&](auto v) {
-    options.server.limits.idle_timeout = v;
-    options.engine.idle_timeout_ms = static_cast<std::uint32_t>(v.count());
-  });
+  reader.option("idle-timeout", parse_timeout,
+                [&](auto v) { options.server.limits.idle_timeout = v; });
   reader.option("request-timeout", parse_timeout,
                 [&](auto v) { options.server.limits.request_timeout = v; });
   reader.option("drain-timeout", cli::parse_duration,
@@ -146,6 +144,10 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());
+  // The engine resets what stands still; the session, which closes politely, goes first.
+  const http::SessionLimits& limits = options.server.limits;
+  options.engine.idle_timeout_ms =
+      static_cast<std::uint32_t>((limits.idle_timeout + limits.linger_timeout).count());
   // Two responses under way per connection on average; a session that gets none waits.
   options.engine.max_splices =
       std::max(options.engine.max_splices, 2 * options.engine.max_connections);

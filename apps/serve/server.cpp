@@ -39,6 +39,19 @@ std::string peer_name(const Event& event) {
   return fmt::format("{}.{}.{}.{}:{}", a[0], a[1], a[2], a[3], event.peer_port);
 }
 
+void log_transfer(const Transfer& transfer, const SpliceResult& result) {
+  if (!spdlog::should_log(spdlog::level::info)) return;
+  const std::string request =
+      transfer.method.empty() ? "-" : fmt::format("\"{} {}\"", transfer.method, transfer.target);
+  const std::string ending =
+      result.error == 0 ? std::string() : "; " + Error{"it", result.error, {}}.message();
+  const auto took = std::chrono::steady_clock::now() - transfer.began;
+  spdlog::info("{} {} {} {} bytes in {} ms, {} pages preserved{}", transfer.peer, request,
+               transfer.status, result.bytes_acked,
+               std::chrono::duration_cast<milliseconds>(took).count(), result.pages_preserved,
+               ending);
+}
+
 }  // namespace
 
 class Server::Impl {
@@ -228,11 +241,7 @@ void Server::Impl::on_released(const Event& event) {
   if (transfer->has_file && config_.observer != nullptr)
     config_.observer->on_released(transfer->splice_id, result);
 
-  spdlog::info("{} \"{} {}\" {} {} bytes in {} ms, {} pages preserved{}", transfer->peer,
-               transfer->method, transfer->target, transfer->status, result.bytes_acked,
-               std::chrono::duration_cast<milliseconds>(clock_.now() - transfer->began).count(),
-               result.pages_preserved,
-               result.error == 0 ? std::string() : "; " + Error{"it", result.error, {}}.message());
+  log_transfer(*transfer, result);
   if (Connection* connection = find(transfer->connection)) connection->session().on_released();
 }
 

@@ -18,6 +18,8 @@ namespace strictsend::serve {
 struct ServerConfig {
   std::string root;  ///< the directory whose files are served
   std::uint16_t port = 80;
+  /// The engine's idle_timeout_ms should be longer than idle_timeout here, or connections between
+  /// requests are reset instead of closed.
   http::SessionLimits limits;
   std::size_t files_max = 1024;                     ///< kept open in the cache
   std::chrono::milliseconds drain_timeout{10'000};  ///< for sends in flight, once asked to stop

@@ -103,7 +103,7 @@ TEST(ServeOptions, are_all_understood) {
   EXPECT_EQ(options->engine.tx_form, TxForm::linear);
   EXPECT_EQ(options->engine.max_connections, 10'000U);
   EXPECT_EQ(options->engine.max_splices, 20'000U);
-  EXPECT_EQ(options->engine.idle_timeout_ms, 5000U);
+  EXPECT_EQ(options->engine.idle_timeout_ms, 10'000U);
   EXPECT_EQ(options->server.limits.idle_timeout, 5s);
   EXPECT_EQ(options->server.limits.request_timeout, 2s);
   EXPECT_EQ(options->server.drain_timeout, 0s);
