@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program as its users meet it: `strictsend serve` on a real interface, with the kernel's TCP,
+// curl and wget at the other end of the cable. In both packet forms.
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/netns.hpp"
+#include "tests/support/temp_dir.hpp"
+
+namespace strictsend::test {
+namespace {
+
+class Serve : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (const auto why = NetNamespacePair::unavailable()) GTEST_SKIP() << *why;
+    auto made = NetNamespacePair::create();
+    ASSERT_TRUE(made) << made.error().message();
+    network_.emplace(std::move(*made));
+    start();
+  }
+
+  void start(const std::string& cache = "128M", std::vector<std::string> more = {}) {
+    std::vector<std::string> argv = {STRICTSEND_PROGRAM,
+                                     "serve",
+                                     "--nic",
+                                     "af_xdp:" + network_->near().interface_name,
+                                     "--root",
+                                     root_.path(),
+                                     "--cache",
+                                     cache,
+                                     "--tx",
+                                     GetParam(),
+                                     "--log-level",
+                                     "warn",
+                                     "--drain-timeout",
+                                     "1s"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    server_.reset();
+    auto spawned = ChildProcess::spawn(argv);
+    ASSERT_TRUE(spawned) << spawned.error().message();
+    server_.emplace(std::move(*spawned));
+    ASSERT_TRUE(server_->wait_for_output("serving http")) << server_->output();
+  }
+
+  /// Asks it to stop; the summary must say that everything came back.
+  std::string stop() {
+    server_->signal(SIGTERM);
+    const auto result = server_->wait();
+    EXPECT_TRUE(result) << "still running";
+    if (!result) return {};
+    EXPECT_EQ(result->exit_code, 0) << result->output;
+    EXPECT_NE(result->output.find("frames left pinned      0"), std::string::npos)
+        << result->output;
+    EXPECT_NE(result->output.find("snapshots left          0"), std::string::npos)
+        << result->output;
+    return result->output;
+  }
+
+  std::string url(const std::string& name) const {
+    return "http://" + network_->near().address + "/" + name;
+  }
+  CommandResult at_peer(const std::string& shell_command) const {
+    return network_->run_in_namespace({"sh", "-c", shell_command}, seconds(100));
+  }
+  void make_file(const std::string& name, std::size_t bytes) const {
+    put_file(root_.path(name), random_bytes(bytes, bytes));
+  }
+  /// Downloads and compares; empty if all is well.
+  std::string difference(const std::string& name) const {
+    const CommandResult result =
+        at_peer("curl -sSf --max-time 90 " + url(name) + " | cmp - " + root_.path(name));
+    return result.exit_code == 0 ? "" : name + ": " + result.output;
+  }
+
+  TempDir root_;
+  std::optional<NetNamespacePair> network_;
+  std::optional<ChildProcess> server_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Forms, Serve, ::testing::Values("fragments", "linear"),
+                         [](const auto& form) { return form.param; });
+
+TEST_P(Serve, curl_gets_files_of_every_size_byte_for_byte) {
+  for (const unsigned size : {0U, 1U, 1447U, 1448U, 4095U, 4096U, 4097U, 65'536U, 10'000'000U}) {
+    const std::string name = "f" + std::to_string(size);
+    make_file(name, size);
+    EXPECT_EQ(difference(name), "");
+  }
+  stop();
+}
+
+TEST_P(Serve, wget_gets_a_file_byte_for_byte) {
+  make_file("file", 3'000'000);
+  const CommandResult result =
+      at_peer("wget -q -O - " + url("file") + " | cmp - " + root_.path("file"));
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  stop();
+}
+
+TEST_P(Serve, a_gibibyte_arrives_byte_for_byte) {
+  const CommandResult made =
+      run_command({"sh", "-c", "head -c 1G /dev/urandom > " + root_.path("large")});
+  ASSERT_EQ(made.exit_code, 0) << made.output;
+  stop();
+  start("1200M");
+  EXPECT_EQ(difference("large"), "");
+  stop();
+}
+
+TEST_P(Serve, many_downloads_at_once_are_all_right) {
+  make_file("file", 2'000'000);
+  for (const int parallel : {1, 4, 64}) {
+    const std::string count = std::to_string(parallel);
+    const CommandResult result =
+        at_peer("seq " + count + " | xargs -P " + count + " -I{} sh -c 'curl -sSf --max-time 90 " +
+                url("file") + " | cmp - " + root_.path("file") + "'");
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+  }
+  stop();
+}
+
+TEST_P(Serve, one_connection_serves_several_requests) {
+  make_file("a", 10'000);
+  make_file("b", 20'000);
+  const CommandResult result = at_peer(
+      "curl -sSf -w '%{num_connects}\\n' -o /dev/null -o /dev/null " + url("a") + " " + url("b"));
+  EXPECT_EQ(result.output, "1\n0\n") << "the second request opens no connection";
+  stop();
+}
+
+TEST_P(Serve, a_lossy_path_costs_time_and_no_byte) {
+  make_file("file", 5'000'000);
+  const std::string peer = network_->peer().interface_name;
+  const CommandResult lossy =
+      at_peer("tc qdisc add dev " + peer + " clsact && tc filter add dev " + peer +
+              " ingress bpf direct-action obj " LOSSY_OBJECT " sec tc");
+  ASSERT_EQ(lossy.exit_code, 0) << lossy.output;
+  EXPECT_EQ(difference("file"), "");
+  EXPECT_EQ(stop().find(" 0 of them again"), std::string::npos) << "segments were retransmitted";
+}
+
+TEST_P(Serve, a_link_that_goes_down_and_comes_up_again_resumes_the_download) {
+  make_file("file", 60'000'000);
+  const std::string copy = root_.path("copy");
+  auto client =
+      network_->spawn_in_namespace({"curl", "-sSf", "--max-time", "90", "-o", copy, url("file")});
+  ASSERT_TRUE(client) << client.error().message();
+  const std::string peer = network_->peer().interface_name;
+  const CommandResult flapped = at_peer("until [ $(stat -c %s " + copy +
+                                        " 2>/dev/null || echo 0) -gt 1000000 ]; do :; done; "
+                                        "ip link set " +
+                                        peer + " down && ip link set " + peer + " up");
+  ASSERT_EQ(flapped.exit_code, 0) << flapped.output;
+  const auto result = client->wait(seconds(100));
+  ASSERT_TRUE(result) << "the download hangs";
+  EXPECT_EQ(result->exit_code, 0) << result->output;
+  EXPECT_EQ(run_command({"cmp", copy, root_.path("file")}).exit_code, 0);
+  stop();
+}
+
+TEST_P(Serve, a_peer_that_stops_reading_harms_nobody_else) {
+  make_file("file", 20'000'000);
+  auto reader =
+      network_->spawn_in_namespace({"python3", "-c",
+                                    "import socket,sys\n"
+                                    "s=socket.create_connection((sys.argv[1],80))\n"
+                                    "s.sendall(b'GET /file HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
+                                    "s.recv(1)\n"
+                                    "print('stopped', flush=True)\n"
+                                    "sys.stdin.read() or __import__('signal').pause()\n",
+                                    network_->near().address});
+  ASSERT_TRUE(reader) << reader.error().message();
+  ASSERT_TRUE(reader->wait_for_output("stopped"));
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(difference("file"), "");
+  const std::string summary = stop();
+  EXPECT_NE(summary.find("3 answered"), std::string::npos) << summary;
+}
+
+TEST_P(Serve, a_peer_that_disappears_harms_nobody_else) {
+  make_file("file", 20'000'000);
+  auto client = network_->spawn_in_namespace(
+      {"curl", "-sS", "--limit-rate", "100K", "-o", root_.path("copy"), url("file")});
+  ASSERT_TRUE(client) << client.error().message();
+  const CommandResult begun = at_peer("until [ -s " + root_.path("copy") + " ]; do :; done");
+  ASSERT_EQ(begun.exit_code, 0);
+  client->signal(SIGKILL);
+  EXPECT_EQ(difference("file"), "");
+  stop();
+}
+
+TEST_P(Serve, a_killed_server_leaves_an_interface_that_the_next_one_can_take) {
+  make_file("file", 1'000'000);
+  ASSERT_EQ(difference("file"), "");
+  server_->signal(SIGKILL);
+  ASSERT_TRUE(server_->wait());
+  start();
+  EXPECT_EQ(difference("file"), "");
+  stop();
+}
+
+TEST_P(Serve, the_kernel_keeps_the_rest_of_the_interface) {
+  const CommandResult ping = at_peer("ping -c 1 -W 5 " + network_->near().address);
+  EXPECT_EQ(ping.exit_code, 0) << ping.output;
+  stop();
+}
+
+TEST_P(Serve, another_process_that_changes_a_file_is_seen_by_the_next_download) {
+  make_file("file", 100'000);
+  ASSERT_EQ(difference("file"), "");
+  put_file(root_.path("file"), random_bytes(50'000, 99));
+  EXPECT_EQ(difference("file"), "");
+  stop();
+}
+
+TEST_P(Serve, errors_have_their_status_and_nothing_escapes_the_root) {
+  make_file("file", 10);
+  ASSERT_EQ(run_command({"ln", "-s", "/etc/passwd", root_.path("out")}).exit_code, 0);
+  const auto status = [this](const std::string& arguments) {
+    return at_peer("curl -s -o /dev/null -w '%{http_code}' --path-as-is " + arguments).output;
+  };
+  EXPECT_EQ(status(url("none")), "404");
+  EXPECT_EQ(status(url("out")), "403");
+  EXPECT_EQ(status(url("../../etc/passwd")), "403");
+  EXPECT_EQ(status("-X POST " + url("file")), "405");
+  EXPECT_EQ(status("-H 'X: '$(head -c 40000 /dev/zero | tr '\\0' a) " + url("file")), "431");
+  EXPECT_EQ(status("-I " + url("file")), "200");
+  stop();
+}
+
+TEST_P(Serve, the_wire_is_clean_in_an_experts_eyes) {
+  server_->signal(SIGTERM);
+  ASSERT_TRUE(server_->wait());
+  const std::string capture = root_.path("capture.pcap");
+  start("128M", {"--pcap", capture});
+  make_file("file", 3'000'000);
+  ASSERT_EQ(difference("file"), "");
+  stop();
+  const CommandResult expert = run_command(
+      {"tshark", "-r", capture, "-o", "tcp.check_checksum:TRUE", "-Y",
+       "_ws.expert.severity >= 6291456 && !(tcp.dstport == 80 && tcp.checksum.status == 0)", "-T",
+       "fields", "-e", "frame.number", "-e", "_ws.expert.message"});
+  EXPECT_EQ(expert.exit_code, 0) << expert.output;
+  EXPECT_EQ(expert.output.find("frame"), std::string::npos);
+  // "Running as root" is the only thing that tshark may have to say.
+  std::string rest = expert.output;
+  if (rest.starts_with("Running as user")) rest = rest.substr(rest.find('\n') + 1);
+  EXPECT_EQ(rest, "");
+}
+
+}  // namespace
+}  // namespace strictsend::test
