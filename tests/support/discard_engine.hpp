@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/exchange/event_queue.hpp"
+#include "engine/exchange/splice_pool.hpp"
+#include "engine/loop/queue_loop.hpp"
+#include "nic/discard/discard_port.hpp"
+#include "pagecache/page_cache.hpp"
+#include "tests/support/acking_peer.hpp"
+
+namespace strictsend::testing {
+
+/// A whole engine on a port that discards, with a peer that acknowledges: what is left is the
+/// engine's own cost. Each connection is sent one file again and again. One thread drives it, in
+/// whatever time it is given.
+class DiscardEngine {
+ public:
+  struct Options {
+    std::string path;  ///< of the file to send
+    std::size_t connections = 1;
+    std::uint64_t cache_bytes = 64 << 20;
+    bool protect = true;
+    bool linear = false;
+    bool checksum_offload = true;
+  };
+
+  /// Throws with the reason when the cache or the file cannot be had.
+  explicit DiscardEngine(const Options& options);
+  ~DiscardEngine();
+  DiscardEngine(const DiscardEngine&) = delete;
+  DiscardEngine& operator=(const DiscardEngine&) = delete;
+
+  /// The engine thread's turn.
+  bool poll(Time now) { return loop_->poll(now); }
+  /// The application's: takes events, and submits the file again where it was released.
+  void serve();
+
+  [[nodiscard]] const AckingPeer& peer() const { return *peer_; }
+  [[nodiscard]] std::size_t connections_open() const { return open_; }
+  [[nodiscard]] std::uint64_t released() const { return released_; }
+  [[nodiscard]] engine::QueueLoop& loop() { return *loop_; }
+  [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
+  [[nodiscard]] std::shared_ptr<pagecache::CachedFile>& file() { return file_; }
+  [[nodiscard]] int event_fd() const { return notifier_.event_fd(); }
+
+ private:
+  void submit(ConnectionId connection);
+
+  std::unique_ptr<pagecache::PageCache> cache_;
+  std::unique_ptr<AckingPeer> peer_;
+  std::unique_ptr<nic::DiscardPort> port_;
+  engine::Notifier notifier_;
+  engine::EventQueue events_;
+  engine::SplicePool splices_;
+  std::unique_ptr<engine::QueueLoop> loop_;
+  std::shared_ptr<pagecache::CachedFile> file_;
+  std::size_t open_ = 0;
+  std::uint64_t released_ = 0;
+};
+
+}  // namespace strictsend::testing
