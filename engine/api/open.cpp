@@ -178,7 +178,8 @@ Result<void> Engine::Impl::start_threads() {
   loop.tx_buffer_bytes = large ? static_cast<std::uint32_t>(page_bytes) : tx_buffer_bytes_small;
   loop.tx_slots = tx_frames * static_cast<std::uint32_t>(page_bytes) / loop.tx_buffer_bytes;
   loop.tx_slots /= static_cast<std::uint32_t>(port_->queue_count());
-  std::uint32_t ip_bytes_max = port.mtu_bytes;
+  // One MSS serves both ways: what the peer sends must fit a receive buffer too.
+  std::uint32_t ip_bytes_max = std::min(port.mtu_bytes, port.max_receive_bytes - ethernet_bytes);
   if (linear_) {
     const std::uint32_t buffer =
         std::min(loop.tx_buffer_bytes - port.header_headroom_bytes, port.max_fragment_bytes);
