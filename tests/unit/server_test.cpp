@@ -337,7 +337,8 @@ TEST_F(ServerTest, an_observer_learns_each_submits_interval) {
   for (const auto& seen : observer.seen) {
     EXPECT_LE(before, seen.freeze_began);
     EXPECT_LE(seen.freeze_began, seen.submit_ended);
-    EXPECT_LE(seen.submit_ended, after);
+    // Not the end of submit: the client may hear the bytes before submit has returned.
+    EXPECT_LE(seen.freeze_began, after);
     EXPECT_TRUE(seen.released);
   }
 }
