@@ -101,9 +101,10 @@ int main(int argc, char** argv) {
   while (waiting[1].revents == 0) {
     ::poll(waiting.data(), waiting.size(), -1);
     std::array<Event, 64> events;
-    const std::size_t count = engine.poll(events);
-    for (std::size_t i = 0; i < count; ++i)
-      handle(engine, events[i], *file);
+    while (const std::size_t count = engine.poll(events)) {
+      for (std::size_t i = 0; i < count; ++i)
+        handle(engine, events[i], *file);
+    }
   }
   engine.stop(1000);
   return 0;

@@ -26,13 +26,15 @@ std::uint64_t Engine::Impl::memory_bytes() const {
 }
 
 std::string Engine::Impl::description() const {
-  return port_->capabilities().description + "; packets: " + (linear_ ? "linear" : "fragments") +
-         ", " + form_reason_;
+  return port_description_ + "; packets: " + (linear_ ? "linear" : "fragments") + ", " +
+         form_reason_;
 }
 
 Result<void> Engine::Impl::listen(std::uint16_t port) {
   if (port == 0)
     return fail("listen", EINVAL, "port 0 cannot be listened on; name one in 1..65535");
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return fail("listen", ESHUTDOWN, "the engine has been stopped");
   const Result<void> steered = port_->accept_flows({.ipv4_address = address_, .tcp_port = port});
   if (!steered) return steered;
   for (auto& thread : threads_)
@@ -62,6 +64,7 @@ std::size_t Engine::Impl::poll(std::span<Event> events) {
 }
 
 void Engine::Impl::recycle(Flow& flow) {
+  const std::lock_guard lock(mutex_);  // nobody is between `find` and what it does with the slot
   flow.open.store(false, std::memory_order_relaxed);
   flow.closed_by_application.store(false, std::memory_order_relaxed);
   // Release: who sees the new generation sees nothing of the old connection.
@@ -72,6 +75,7 @@ void Engine::Impl::recycle(Flow& flow) {
 }
 
 Result<std::size_t> Engine::Impl::receive(ConnectionId id, std::span<std::byte> into) {
+  const std::lock_guard lock(mutex_);
   Flow* flow = find(id);
   if (flow == nullptr) return fail("receive", ENOTCONN, "the connection is gone");
   const std::size_t count = flow->received.take(into);
@@ -84,6 +88,7 @@ Result<std::size_t> Engine::Impl::receive(ConnectionId id, std::span<std::byte> 
 }
 
 Result<void> Engine::Impl::end(ConnectionId id, Flow::RequestBit bit, const char* operation) {
+  const std::lock_guard lock(mutex_);
   Flow* flow = find(id);
   if (flow == nullptr) return fail(operation, ENOTCONN, "the connection is gone");
   flow->closed_by_application.store(true, std::memory_order_relaxed);
@@ -103,13 +108,12 @@ Result<std::uint64_t> Engine::Impl::submit(Splice splice) {
   if (inline_bytes + file_bytes == 0) {
     return fail("submit", EINVAL, "nothing to send: give a snapshot, a header or a trailer");
   }
+  const std::lock_guard lock(mutex_);
   Flow* flow = find(splice.connection);
   if (flow == nullptr) return fail("submit", ENOTCONN, "the connection is gone");
   if (flow->closed_by_application.load(std::memory_order_relaxed)) {
     return fail("submit", EPIPE, "the connection has been closed by this application");
   }
-
-  const std::lock_guard lock(mutex_);
   if (stopped_) return fail("submit", ESHUTDOWN, "the engine has been stopped");
   if (inline_bytes_ + inline_bytes > inline_bytes_max_) {
     return fail("submit", EAGAIN, "too many header bytes wait: poll for `released` events first");

@@ -51,6 +51,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
 
   const EngineConfig config_;
   Ipv4Address address_{};
+  std::string port_description_;
   std::string form_reason_;
   bool linear_ = false;
 

@@ -166,6 +166,7 @@ Result<void> Engine::Impl::start_threads() {
   if (!form) return tl::unexpected(std::move(form.error()));
   linear_ = form->linear;
   form_reason_ = std::move(form->reason);
+  port_description_ = port.description;
 
   engine::LoopConfig loop;
   loop.address = address_;

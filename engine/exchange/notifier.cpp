@@ -17,9 +17,11 @@ void Notifier::publish() {
 void Notifier::take(Flow*& flows, SpliceOp*& splices) {
   if (signalled_.load(std::memory_order_relaxed)) {
     eventfd_t count = 0;
-    ::eventfd_read(event_fd_.get(), &count);
-    // Cleared before the lists are taken: what is posted after this signals again.
-    signalled_.exchange(false, std::memory_order_seq_cst);
+    // Cleared before the lists are taken: what is posted after this signals again. Where there is
+    // nothing to read yet, an engine thread is about to write: its wake-up stays announced.
+    if (::eventfd_read(event_fd_.get(), &count) == 0) {
+      signalled_.exchange(false, std::memory_order_seq_cst);
+    }
   }
   flows = flows_.take_all();
   splices = splices_.take_all();

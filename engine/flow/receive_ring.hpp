@@ -30,6 +30,7 @@ class ReceiveRing {
 
   /// Engine thread: `bytes` must fit; the window that TCP offers sees to that.
   void put(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;  // memcpy takes no null pointer
     const std::uint64_t head = head_.load(std::memory_order_relaxed);
     STRICTSEND_ASSERT(bytes.size() <=
                       memory_.size() - (head - tail_.load(std::memory_order_acquire)));

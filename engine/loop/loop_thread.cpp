@@ -47,6 +47,7 @@ void LoopThread::stop() {
   thread_.join();
   // What application threads asked for after the last turn.
   loop_->take_commands();
+  loop_->publish();
 }
 
 void LoopThread::run() {
@@ -63,7 +64,7 @@ void LoopThread::run() {
       loop_->finish_all(now);
     }
     const bool worked = loop_->poll(now);
-    quiet_.store(loop_->quiet(), std::memory_order_release);
+    quiet_.store(draining && loop_->quiet(), std::memory_order_release);
     if (worked || loop_->has_work()) {
       idle_since = now;
     } else if (now - idle_since >= spin_) {
@@ -76,6 +77,7 @@ void LoopThread::run() {
 
 void LoopThread::shut_down() {
   const Time begin = monotonic_now();
+  loop_->listen(0);
   loop_->poll(begin);
   loop_->abort_all(begin, ECONNABORTED);
   // The resets leave if the device takes them; what it does not take in a moment is given up.
@@ -84,16 +86,18 @@ void LoopThread::shut_down() {
     if (now - begin > milliseconds(100)) break;
     loop_->poll(now);
   }
+  loop_->abort_all(monotonic_now(), ECONNABORTED);  // handshakes that ended meanwhile
   loop_->stop_device();
 }
 
 void LoopThread::sleep_until(Time deadline) {
   sleeping_.store(true, std::memory_order_seq_cst);
   if (loop_->intakes_empty() && phase_.load(std::memory_order_seq_cst) != Phase::stopping &&
-      queue_.arm_wait()) {
-    std::array<pollfd, 2> fds{{{wake_fd_.get(), POLLIN, 0}, {queue_.wait_fd(), POLLIN, 0}}};
+      (loop_->stopped() || queue_.arm_wait())) {
+    const int device_fd = loop_->stopped() ? -1 : queue_.wait_fd();
+    std::array<pollfd, 2> fds{{{wake_fd_.get(), POLLIN, 0}, {device_fd, POLLIN, 0}}};
     // A negative descriptor is ignored by poll(2); such a port is looked at every millisecond.
-    Time limit = monotonic_now() + (queue_.wait_fd() < 0 ? milliseconds(1) : seconds(1));
+    Time limit = monotonic_now() + (device_fd < 0 ? milliseconds(1) : seconds(1));
     if (loop_->packets_outstanding() > 0) limit = monotonic_now() + milliseconds(1);
     const Duration wait = std::max(std::min(deadline, limit) - monotonic_now(), Duration{0});
     const timespec timeout{wait.ns / 1'000'000'000, wait.ns % 1'000'000'000};

@@ -41,11 +41,14 @@ bool QueueLoop::poll(Time now) {
   pump_flows();
   transmit_pending();
   watch_device();
-  if (posted_) {
-    posted_ = false;
-    notifier_.publish();
-  }
+  publish();
   return worked_;
+}
+
+void QueueLoop::publish() {
+  if (!posted_) return;
+  posted_ = false;
+  notifier_.publish();
 }
 
 void QueueLoop::reap_completions() {
@@ -70,10 +73,10 @@ void QueueLoop::receive_packets() {
   if (stopped_) return;
   std::array<nic::RxPacket, burst> packets;
   const std::size_t count = queue_.receive(packets);
-  if (count == 0) return;
-  worked_ = true;
+  if (count > 0) worked_ = true;
   for (std::size_t i = 0; i < count; ++i)
     receive_packet(packets[i]);
+  // Also when there is none: the port may hold buffers of packets that it dropped by itself.
   queue_.release_received();
 }
 
@@ -159,7 +162,7 @@ void QueueLoop::stop_device() {
     complete(slot);
   }
   STRICTSEND_ASSERT(outstanding_ == 0);
-  notifier_.publish();
+  publish();
 }
 
 }  // namespace strictsend::engine

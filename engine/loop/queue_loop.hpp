@@ -77,7 +77,11 @@ class QueueLoop {
   /// When the next turn is due if nothing arrives.
   [[nodiscard]] Time next_deadline() const { return wheel_.next_deadline(); }
   /// Whether something can be sent right now, so that sleeping would be wrong.
-  [[nodiscard]] bool has_work() const { return !ready_.empty() || pending_count_ > 0; }
+  [[nodiscard]] bool has_work() const {
+    return !stopped_ && (!ready_.empty() || pending_count_ > 0);
+  }
+  /// Whether the device was stopped: by `stop_device`, or because it completed nothing any more.
+  [[nodiscard]] bool stopped() const { return stopped_; }
   [[nodiscard]] std::uint32_t packets_outstanding() const { return outstanding_; }
   [[nodiscard]] bool quiet() const { return splices_live_ == 0; }
   /// Sends FIN on every connection after what is queued; for a draining engine.
@@ -89,6 +93,8 @@ class QueueLoop {
   /// Carries out what application threads have asked for; `poll` does, and once more whoever has
   /// joined the thread, for what came after its last turn.
   void take_commands();
+  /// Wakes the polling thread if anything was posted since the last time.
+  void publish();
 
  private:
   static constexpr std::size_t burst = 64;

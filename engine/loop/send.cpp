@@ -56,7 +56,7 @@ void QueueLoop::account_sent(Flow& flow, const tcp::SegmentOut& segment) {
   if (segment.payload_bytes == 0) return;
   counters_.payload_bytes_sent.add(segment.payload_bytes);
   if (config_.linear) counters_.payload_bytes_copied.add(segment.payload_bytes);
-  if (segment.retransmission) return;
+  // A retransmission too may reach beyond what was sent before: a probe's segment does.
   const std::uint64_t sent_to = flow.connection->sent_to();
   SpliceOp* op = flow.stream.find(segment.stream_offset);
   while (op != nullptr && op->stream_end() <= sent_to) {

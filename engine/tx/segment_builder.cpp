@@ -147,7 +147,8 @@ SegmentBuilder::Status SegmentBuilder::gather_file(Gathering& gathering, SpliceO
     auto count = std::min(bytes, static_cast<std::uint32_t>(page_bytes) - in_page);
     if (linear_) {
       count = std::min(count, gathering.buffer_room - gathering.buffered_bytes);
-    } else if (slot.fragment_count + 2U > fragments_max_) {
+    } else if (slot.fragment_count + 2U > fragments_max_ ||
+               slot.frame_count == slot.frames.size()) {
       // A page may need two fragments where the port limits their length.
       count = 0;
     }

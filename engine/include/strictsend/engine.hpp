@@ -167,9 +167,10 @@ class STRICTSEND_API Engine {
 
   Result<void> listen(std::uint16_t port);
 
-  /// Readable while events wait (eventfd semantics; cleared by `poll`).
+  /// Becomes readable when events wait; cleared by `poll`.
   [[nodiscard]] int event_fd() const;
-  /// Takes events, in order for each connection; returns how many.
+  /// Takes events, in order for each connection; returns how many. Call it until it returns 0
+  /// before sleeping on `event_fd`: what did not fit waits without making that readable again.
   std::size_t poll(std::span<Event> events);
 
   /// Copies received bytes out and reopens the window: the bytes copied; 0 when none wait.
