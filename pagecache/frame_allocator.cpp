@@ -105,8 +105,10 @@ void FrameAllocator::free_locked(FrameIndex frame) {
 
 void FrameAllocator::retire(FrameIndex frame) {
   const std::scoped_lock lock(mutex_);
-  // Acquire: what the last descriptor read happened before the next owner writes.
-  if (frames_[frame].pins.load(std::memory_order_acquire) == 0 ||
+  // Acquire: what the last descriptor read happened before the next owner writes. Sequentially
+  // consistent, because for a revoked snapshot this is the guard's half of "revoke, then look for
+  // pins", as against the sender's "pin, then look for revoked".
+  if (frames_[frame].pins.load(std::memory_order_seq_cst) == 0 ||
       mutation_active(Mutation::frame_reused_while_pinned)) {
     free_locked(frame);
     return;
