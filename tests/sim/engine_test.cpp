@@ -294,7 +294,7 @@ TEST_P(EngineOnSim, late_lost_and_unordered_completions_delay_the_release_only) 
 
 TEST_P(EngineOnSim, a_device_that_completes_nothing_is_stopped_and_its_sends_fail) {
   options.sim.dma.lost_completion_ppm = 1'000'000;
-  options.edit = [](engine::LoopConfig& config) { config.device_timeout = seconds(5); };
+  options.edit = [](engine::LoopConfig& config) { config.device_timeout = milliseconds(200); };
   start(2'000'000);  // more than the ring holds
   SimClient* client = nullptr;
   send(connect(client));
