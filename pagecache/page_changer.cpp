@@ -23,8 +23,12 @@ FrameIndex current_of(const PageEntry& entry) {
 // Only the holder of the file's lock writes a page's entry, so its own loads may be relaxed.
 void mark(PageEntry& entry) {
   const std::uint32_t odd = entry.seq.load(std::memory_order_relaxed) + 1;
-  entry.seq.store(odd, mutation_active(Mutation::relaxed_mark) ? std::memory_order_relaxed
-                                                               : std::memory_order_seq_cst);
+  // Two calls: an order that is not constant is compiled as the strongest.
+  if (mutation_active(Mutation::relaxed_mark)) {
+    entry.seq.store(odd, std::memory_order_relaxed);
+  } else {
+    entry.seq.store(odd, std::memory_order_seq_cst);
+  }
 }
 
 void unmark(PageEntry& entry) {
@@ -90,6 +94,13 @@ void PageChanger::push_history(std::uint64_t page, FrameIndex frame) {
     if ((*it)->covers(page)) (*it)->pages_preserved.fetch_add(1, std::memory_order_relaxed);
   }
   core_.needs_upkeep(file_);
+}
+
+void PageChanger::unlink(PageEntry& entry, std::atomic<std::uint32_t>& link, FrameIndex node) {
+  mark(entry);
+  link.store(core_.frames()[node].older.load(std::memory_order_relaxed), std::memory_order_release);
+  unmark(entry);
+  core_.counters().frames_history.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool PageChanger::make_writable(std::uint64_t page, Writer writer) {
@@ -213,8 +224,13 @@ bool PageChanger::move_home_out_of_history(PageEntry& entry) {
     if (node == no_frame) return true;
     link = &frames[node].older;
   }
-  if (mutation_active(Mutation::home_exposes_snapshot_frame)) return true;
   const FrameIndex home{entry.home};
+  if (mutation_active(Mutation::home_exposes_snapshot_frame)) {
+    // Takes the frame from its snapshots; the list stays whole, so that the error is a torn
+    // snapshot and not a walk that never ends.
+    unlink(entry, *link, home);
+    return true;
+  }
   const FrameIndex copy = core_.allocator().take_spare();
   if (copy == no_frame) return false;
   copy_page(home, copy);
@@ -285,10 +301,7 @@ void PageChanger::collect(std::uint64_t page) {
       link = &frames[node].older;
       continue;
     }
-    mark(entry);
-    link->store(older.value, std::memory_order_release);
-    unmark(entry);
-    core_.counters().frames_history.fetch_sub(1, std::memory_order_relaxed);
+    unlink(entry, *link, node);
     if (node.value != entry.home) core_.allocator().retire(node);
   }
   if (entry.history.load(std::memory_order_relaxed) == 0) file_.has_history.clear(page);

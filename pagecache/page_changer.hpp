@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "base/page.hpp"
@@ -48,6 +49,8 @@ class PageChanger {
   [[nodiscard]] PreserveEvent perform(Preserving& run, PreserveAction action);
   void copy_page(FrameIndex from, FrameIndex to) const;
   void push_history(std::uint64_t page, FrameIndex frame);
+  /// Takes the node that `link` names out of the page's history.
+  void unlink(PageEntry& entry, std::atomic<std::uint32_t>& link, FrameIndex node);
   /// Replaces the home frame in the history by a copy, so that the page can come home.
   [[nodiscard]] bool move_home_out_of_history(PageEntry& entry);
   [[nodiscard]] bool is_mapped(std::uint64_t page) const {
