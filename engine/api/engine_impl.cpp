@@ -17,6 +17,19 @@ using engine::Flow;
 using engine::LoopThread;
 using engine::SpliceOp;
 
+namespace {
+
+/// A device may read these frames until the process ends. So the arena stays as it is, and its
+/// guard goes on to keep writers of the mappings that applications still hold away from them.
+void keep_for_the_device(std::unique_ptr<pagecache::PageCache> cache) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<pagecache::PageCache>>;
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(cache));
+}
+
+}  // namespace
+
 std::uint64_t Engine::Impl::memory_bytes() const {
   std::uint64_t bytes = cache_->arena_bytes() + cache_->metadata_bytes() + splices_.memory_bytes() +
                         inline_bytes_max_;
@@ -210,17 +223,21 @@ EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
   }
   for (auto& thread : threads_)
     thread->stop();
-  port_.reset();  // detaches from the interface; no descriptor refers to any frame
+  port_.reset();  // detaches from the interface
+  for (const auto& thread : threads_)
+    packets_quarantined_ += thread->packets_quarantined();
+  const bool quarantined = packets_quarantined_ > 0;
   // Whatever still cannot be collected is a snapshot that the application holds.
-  const bool settled = cache_->settle(seconds(10));
+  const bool settled = cache_->settle(quarantined ? Duration{} : seconds(10));
   const EngineStats closing = stats();
-  STRICTSEND_ASSERT(closing.frames_pinned == 0);
-  STRICTSEND_ASSERT(settled || closing.snapshots_live > 0);
+  STRICTSEND_ASSERT(quarantined || closing.frames_pinned == 0);
+  STRICTSEND_ASSERT(quarantined || settled || closing.snapshots_live > 0);
   return closing;
 }
 
 Engine::Impl::~Impl() {
   stop(0);
+  if (packets_quarantined_ > 0) keep_for_the_device(std::move(cache_));
 }
 
 }  // namespace strictsend

@@ -68,6 +68,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   const std::uint64_t inline_bytes_max_;  ///< bounds the memory of headers and trailers
   std::uint64_t inline_bytes_ = 0;
   bool stopped_ = false;
+  std::uint32_t packets_quarantined_ = 0;  ///< after `stop`: those that the device did not let go
 
   std::vector<std::unique_ptr<engine::LoopThread>> threads_;  ///< one for each NIC queue
 };

@@ -10,8 +10,8 @@
 namespace strictsend::engine {
 
 /// Turns posted bits into the application's events, in an order that makes sense: for a connection
-/// `accepted` first, `closed` last, and all of its splices' events before `closed`. The polling
-/// thread's.
+/// `accepted` first, `closed` last, and before it the events of all splices that were attached to
+/// it. (One submitted after its end was never attached.) The polling thread's.
 class EventQueue {
  public:
   explicit EventQueue(Notifier& notifier) : notifier_(notifier) {}

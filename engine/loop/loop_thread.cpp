@@ -48,6 +48,7 @@ void LoopThread::stop() {
   // What application threads asked for after the last turn.
   loop_->take_commands();
   loop_->publish();
+  packets_quarantined_ = loop_->quarantine();
 }
 
 void LoopThread::run() {

@@ -35,6 +35,8 @@ class LoopThread {
   [[nodiscard]] bool quiet() const { return quiet_.load(std::memory_order_acquire); }
   /// Resets what is left, stops the device and joins. Idempotent; one thread.
   void stop();
+  /// After `stop`: packets whose frames stay pinned, because the device did not let go of them.
+  [[nodiscard]] std::uint32_t packets_quarantined() const { return packets_quarantined_; }
 
  private:
   enum class Phase : std::uint8_t { running, draining, stopping };
@@ -54,6 +56,7 @@ class LoopThread {
   /// Written by the thread, read by wakers. Its store and the wakers' pushes are sequentially
   /// consistent: either the thread sees the push, or the waker sees that it sleeps.
   std::atomic<bool> sleeping_ = false;
+  std::uint32_t packets_quarantined_ = 0;  ///< the owner's, after joining
   std::thread thread_;
 };
 

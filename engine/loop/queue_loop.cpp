@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/assert.hpp"
 
@@ -161,8 +162,17 @@ void QueueLoop::stop_device() {
     --pending_count_;
     complete(slot);
   }
-  STRICTSEND_ASSERT(outstanding_ == 0);
   publish();
+}
+
+std::uint32_t QueueLoop::quarantine() {
+  STRICTSEND_ASSERT(stopped_);
+  for (std::uint32_t i = 0; i < slots_.size() && outstanding_ > 0; ++i) {
+    TxSlot& slot = slots_[i];
+    if (slot.under_descriptor) give_up_splices(slot);
+  }
+  publish();
+  return std::exchange(outstanding_, 0);
 }
 
 }  // namespace strictsend::engine

@@ -88,8 +88,13 @@ class QueueLoop {
   void finish_all(Time now);
   /// Resets every connection; their splices are released as far as the device lets them.
   void abort_all(Time now, int error);
-  /// Stops the queue and takes every descriptor back. Afterwards nothing refers to any frame.
+  /// Stops the queue and takes every descriptor back that the device lets go of. What it does not
+  /// (`packets_outstanding`) stays pinned; further turns ask again.
   void stop_device();
+  /// After `stop_device`, when nobody will take another turn: splices that wait for descriptors
+  /// still out are released with their error, but the frames stay pinned for good, so that
+  /// nobody's bytes change under a device that may read them yet. Returns how many packets.
+  std::uint32_t quarantine();
   /// Carries out what application threads have asked for; `poll` does, and once more whoever has
   /// joined the thread, for what came after its last turn.
   void take_commands();
@@ -122,6 +127,8 @@ class QueueLoop {
   void send_control(const wire::TcpHeaderTemplate& header, const tcp::SegmentOut& segment);
   void enqueue_pending(TxSlot& slot);
   void complete(TxSlot& slot);
+  /// The packet refers to none of its splices any more.
+  void give_up_splices(TxSlot& slot);
 
   // Life of connections and splices (lifecycle.cpp).
   void attach(SpliceOp& op);

@@ -115,13 +115,18 @@ void QueueLoop::transmit_pending() {
 void QueueLoop::complete(TxSlot& slot) {
   for (std::uint8_t i = 0; i < slot.frame_count; ++i)
     cache_.unpin(slot.frames[i]);
+  give_up_splices(slot);
+  slots_.give_back(slot);
+}
+
+void QueueLoop::give_up_splices(TxSlot& slot) {
   for (std::uint8_t i = 0; i < slot.splice_count; ++i) {
     SpliceOp& op = *slot.splices[i];
     --op.descriptors_out;
     if (mutation_active(Mutation::release_at_tx_completion)) give_up_sent(op);
     if (op.finished && op.descriptors_out == 0) release_splice(op);
   }
-  slots_.give_back(slot);
+  slot.splice_count = 0;
 }
 
 void QueueLoop::give_up_sent(SpliceOp& op) {

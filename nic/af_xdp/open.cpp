@@ -111,10 +111,12 @@ class AfXdpPort final : public Port {
 
   Result<void> add_queue(std::uint32_t queue, Socket socket, const DmaMemory& memory) {
     if (auto done = program_.set_socket(queue, socket.fd()); !done) return done;
-    const QueueSetup setup{facts_.index, queue,
-                           peer_may_be_local(facts_) ? RxChecksum::partial : RxChecksum::unknown};
-    queues_.push_back(
-        std::make_unique<AfXdpQueue>(setup, std::move(socket), capabilities_, memory));
+    Result<QueueProbe> probe = QueueProbe::open(facts_.index, queue);
+    if (!probe) return tl::unexpected(probe.error());
+    queues_.push_back(std::make_unique<AfXdpQueue>(
+        std::move(socket), std::move(*probe),
+        peer_may_be_local(facts_) ? RxChecksum::partial : RxChecksum::unknown, capabilities_,
+        memory));
     return {};
   }
 

@@ -14,17 +14,19 @@
 namespace strictsend::nic::af_xdp {
 namespace {
 
-/// How long `stop` waits for the kernel to let go: a driver that is reset needs some 100 ms.
+/// How long `stop` waits for the kernel to let go: a driver that is reset needs some 100 ms. What
+/// it still holds then stays outstanding, and each `reap` looks again.
 constexpr Duration release_limit = seconds(5);
 
 }  // namespace
 
-AfXdpQueue::AfXdpQueue(const QueueSetup& setup, Socket socket, const PortCapabilities& capabilities,
-                       const DmaMemory& memory)
-    : setup_(setup),
+AfXdpQueue::AfXdpQueue(Socket socket, QueueProbe probe, RxChecksum received_checksum,
+                       const PortCapabilities& capabilities, const DmaMemory& memory)
+    : received_checksum_(received_checksum),
       capabilities_(capabilities),
       memory_(memory),
       socket_(std::move(socket)),
+      probe_(std::move(probe)),
       ledger_(socket_.tx.size()),
       held_(std::make_unique<std::uint64_t[]>(socket_.rx.size())),
       last_completions_(std::make_unique<TxCompletion[]>(socket_.tx.size())) {}
@@ -146,9 +148,7 @@ std::size_t AfXdpQueue::reap(std::span<TxCompletion> completions) {
   } else {
     while (filled < completions.size() && last_reported_ < last_count_)
       completions[filled++] = last_completions_[last_reported_++];
-    if (!released_)
-      released_ = wait_until_queue_is_free(setup_.interface_index, setup_.queue, Duration{});
-    while (released_ && filled < completions.size()) {
+    while (filled < completions.size() && ledger_.outstanding_packets() > 0 && probe_.is_free()) {
       const std::optional<std::uint32_t> cookie = ledger_.abandon_oldest();
       if (!cookie) break;
       completions[filled++] = {*cookie, TxStatus::dropped};
@@ -178,7 +178,7 @@ std::size_t AfXdpQueue::receive(std::span<RxPacket> packets) {
       in_chain_ = continued;
       continue;
     }
-    packets[filled++] = {{memory_.base + begin, descriptor.len}, setup_.received_checksum};
+    packets[filled++] = {{memory_.base + begin, descriptor.len}, received_checksum_};
     ++counters_.rx_packets;
     counters_.rx_bytes += descriptor.len;
   }
@@ -205,7 +205,7 @@ void AfXdpQueue::stop() {
   stopped_ = true;
   last_count_ = reap_ring({last_completions_.get(), socket_.tx.size()});
   socket_.close();
-  released_ = wait_until_queue_is_free(setup_.interface_index, setup_.queue, release_limit);
+  static_cast<void>(probe_.wait(release_limit));
 }
 
 const QueueCounters& AfXdpQueue::counters() const {

@@ -5,18 +5,12 @@
 #include <cstdint>
 #include <memory>
 
+#include "nic/af_xdp/queue_probe.hpp"
 #include "nic/af_xdp/socket.hpp"
 #include "nic/af_xdp/tx_ledger.hpp"
 #include "nic/port.hpp"
 
 namespace strictsend::nic::af_xdp {
-
-/// What a queue needs to know of its port; constant.
-struct QueueSetup {
-  std::uint32_t interface_index = 0;
-  std::uint32_t queue = 0;
-  RxChecksum received_checksum = RxChecksum::unknown;
-};
 
 /// One AF_XDP socket as a Queue. Owned by the port; every call is the engine thread's. Nothing on
 /// it allocates, and `kick` alone calls the kernel (`arm_wait`, `stop` and `counters` stand outside
@@ -27,8 +21,8 @@ struct QueueSetup {
 class AfXdpQueue final : public Queue {
  public:
   /// `capabilities` and the memory outlive the queue.
-  AfXdpQueue(const QueueSetup& setup, Socket socket, const PortCapabilities& capabilities,
-             const DmaMemory& memory);
+  AfXdpQueue(Socket socket, QueueProbe probe, RxChecksum received_checksum,
+             const PortCapabilities& capabilities, const DmaMemory& memory);
   AfXdpQueue(const AfXdpQueue&) = delete;
   AfXdpQueue& operator=(const AfXdpQueue&) = delete;
   ~AfXdpQueue() override;
@@ -50,10 +44,11 @@ class AfXdpQueue final : public Queue {
   int kick_copy_mode();
   int kick_zero_copy();
 
-  const QueueSetup setup_;
+  const RxChecksum received_checksum_;
   const PortCapabilities& capabilities_;
   const DmaMemory memory_;
   Socket socket_;
+  QueueProbe probe_;
   TxLedger ledger_;
   std::unique_ptr<std::uint64_t[]> held_;  ///< frames of received packets that the caller looks at
   std::size_t held_count_ = 0;
@@ -63,7 +58,6 @@ class AfXdpQueue final : public Queue {
   std::unique_ptr<TxCompletion[]> last_completions_;  ///< reaped by `stop`, not yet reported
   std::size_t last_count_ = 0;
   std::size_t last_reported_ = 0;
-  bool released_ = false;  ///< the kernel has let go of the queue
   std::uint64_t chains_dropped_ = 0;
   mutable QueueCounters counters_;
 };

@@ -25,22 +25,6 @@ namespace {
 constexpr int send_buffer_bytes = 64 << 20;
 constexpr int busy_poll_budget = 64;
 
-Result<UniqueFd> open_socket() {
-  UniqueFd fd(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
-  if (fd.valid()) return fd;
-  switch (errno) {
-    case EAFNOSUPPORT:
-      return fail("opening an AF_XDP socket", errno,
-                  "this kernel is built without AF_XDP; it needs CONFIG_XDP_SOCKETS=y");
-    case EPERM:
-      return fail("opening an AF_XDP socket", errno,
-                  "it needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF: run as root, or grant them "
-                  "with setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock=ep");
-    default:
-      return fail("opening an AF_XDP socket", errno);
-  }
-}
-
 std::string memory_limit_hint(std::uint64_t size_bytes) {
   rlimit limit{};
   ::getrlimit(RLIMIT_MEMLOCK, &limit);
@@ -50,34 +34,6 @@ std::string memory_limit_hint(std::uint64_t size_bytes) {
   return "RLIMIT_MEMLOCK " + std::to_string(limit.rlim_cur >> 10) + " KiB < " +
          std::to_string(size_bytes >> 10) +
          " KiB; run as root (CAP_IPC_LOCK), or raise it with ulimit -l";
-}
-
-Result<void> register_umem(int fd, const DmaMemory& memory, bool tx_metadata) {
-  abi::UmemRegistration registration;
-  registration.addr = reinterpret_cast<std::uintptr_t>(memory.base);
-  registration.len = memory.size_bytes;
-  registration.chunk_size = page_bytes;
-  registration.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG;
-  if (tx_metadata) {
-    registration.flags |= abi::umem_tx_metadata;
-    registration.tx_metadata_len = sizeof(abi::TxMetadata);
-  }
-  if (::setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &registration, sizeof registration) == 0) return {};
-  switch (errno) {
-    case ENOBUFS:  // xdp_umem_account_pages
-    case ENOMEM:
-      return fail("UMEM registration", errno, memory_limit_hint(memory.size_bytes));
-    case EFAULT:
-      return fail("UMEM registration", errno,
-                  "the kernel could not pin every page for writing: is the memory mapped writable, "
-                  "and not write-protected yet? Register first, protect after");
-    case EINVAL:
-      return fail("UMEM registration", errno,
-                  tx_metadata ? "no transmit metadata before Linux 6.8"
-                              : "memory and size must be whole pages");
-    default:
-      return fail("UMEM registration", errno);
-  }
 }
 
 Result<void> set_ring_size(int fd, int option, std::uint32_t entries, const char* name) {
@@ -111,23 +67,6 @@ Result<void> set_busy_poll(int fd, std::uint32_t busy_poll_us) {
   return {};
 }
 
-int bind_to_queue(int fd, const SocketConfig& config) {
-  sockaddr_xdp address{};
-  address.sxdp_family = AF_XDP;
-  address.sxdp_ifindex = config.interface_index;
-  address.sxdp_queue_id = config.queue;
-  if (config.umem_owner_fd >= 0) {
-    // Mode and wakeup are the owner's; the kernel refuses them here (xsk_bind).
-    address.sxdp_flags = XDP_SHARED_UMEM;
-    address.sxdp_shared_umem_fd = static_cast<std::uint32_t>(config.umem_owner_fd);
-  } else {
-    address.sxdp_flags = XDP_USE_NEED_WAKEUP;
-    address.sxdp_flags |= static_cast<std::uint16_t>(config.zero_copy ? XDP_ZEROCOPY : XDP_COPY);
-    if (config.multi_buffer) address.sxdp_flags |= abi::bind_multi_buffer;
-  }
-  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
-}
-
 std::string bind_hint(int error, const SocketConfig& config) {
   const std::string queue = "queue " + std::to_string(config.queue);
   switch (error) {
@@ -148,7 +87,7 @@ std::string bind_hint(int error, const SocketConfig& config) {
 }
 
 /// A queue stays taken for a moment after its last socket was closed or its process killed
-/// (wait_until_queue_is_free says why), so EBUSY is asked again for that long.
+/// (queue_probe.hpp says why), so EBUSY is asked again for that long.
 constexpr int busy_retries = 400;
 constexpr int busy_retry_ms = 5;
 
@@ -163,6 +102,67 @@ Result<void> bind_socket(int fd, const SocketConfig& config) {
 }
 
 }  // namespace
+
+Result<UniqueFd> open_socket() {
+  UniqueFd fd(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (fd.valid()) return fd;
+  switch (errno) {
+    case EAFNOSUPPORT:
+      return fail("opening an AF_XDP socket", errno,
+                  "this kernel is built without AF_XDP; it needs CONFIG_XDP_SOCKETS=y");
+    case EPERM:
+      return fail("opening an AF_XDP socket", errno,
+                  "it needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF: run as root, or grant them "
+                  "with setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock=ep");
+    default:
+      return fail("opening an AF_XDP socket", errno);
+  }
+}
+
+Result<void> register_umem(int fd, const DmaMemory& memory, bool tx_metadata) {
+  abi::UmemRegistration registration;
+  registration.addr = reinterpret_cast<std::uintptr_t>(memory.base);
+  registration.len = memory.size_bytes;
+  registration.chunk_size = page_bytes;
+  registration.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG;
+  if (tx_metadata) {
+    registration.flags |= abi::umem_tx_metadata;
+    registration.tx_metadata_len = sizeof(abi::TxMetadata);
+  }
+  if (::setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &registration, sizeof registration) == 0) return {};
+  switch (errno) {
+    case ENOBUFS:  // xdp_umem_account_pages
+    case ENOMEM:
+      return fail("UMEM registration", errno, memory_limit_hint(memory.size_bytes));
+    case EFAULT:
+      return fail("UMEM registration", errno,
+                  "the kernel could not pin every page for writing: is the memory mapped writable, "
+                  "and not write-protected yet? Register first, protect after");
+    case EINVAL:
+      return fail("UMEM registration", errno,
+                  tx_metadata ? "no transmit metadata before Linux 6.8"
+                              : "memory and size must be whole pages");
+    default:
+      return fail("UMEM registration", errno);
+  }
+}
+
+int bind_to_queue(int fd, const SocketConfig& config) {
+  sockaddr_xdp address{};
+  address.sxdp_family = AF_XDP;
+  address.sxdp_ifindex = config.interface_index;
+  address.sxdp_queue_id = config.queue;
+  if (config.umem_owner_fd >= 0) {
+    // Mode and wakeup are the owner's; the kernel refuses them here (xsk_bind).
+    address.sxdp_flags = XDP_SHARED_UMEM;
+    address.sxdp_shared_umem_fd = static_cast<std::uint32_t>(config.umem_owner_fd);
+  } else {
+    address.sxdp_flags = XDP_USE_NEED_WAKEUP;
+    address.sxdp_flags |= static_cast<std::uint16_t>(config.zero_copy ? XDP_ZEROCOPY : XDP_COPY);
+    if (config.multi_buffer) address.sxdp_flags |= abi::bind_multi_buffer;
+  }
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+}
 
 Result<Socket> Socket::open(const SocketConfig& config, const DmaMemory& memory,
                             FrameIndex fill_begin, FrameIndex fill_end) {
@@ -229,34 +229,6 @@ void Socket::close() {
   rx = {};
   completion = {};
   fd_.reset();
-}
-
-bool wait_until_queue_is_free(std::uint32_t interface_index, std::uint32_t queue, Duration limit) {
-  // The smallest socket that can be bound: one page of its own as UMEM, rings of one entry.
-  void* page = ::mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (page == MAP_FAILED) return false;
-  const DmaMemory memory{static_cast<std::byte*>(page), page_bytes, -1, {}, {}};
-  SocketConfig config;
-  config.interface_index = interface_index;
-  config.queue = queue;
-
-  bool is_free = false;
-  if (Result<UniqueFd> fd = open_socket()) {
-    const std::uint32_t one = 1;
-    bool ready = register_umem(fd->get(), memory, false).has_value();
-    for (const int option : {XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING})
-      ready = ready && ::setsockopt(fd->get(), SOL_XDP, option, &one, sizeof one) == 0;
-    const Time deadline = monotonic_now() + limit;
-    while (ready && !is_free) {
-      // Any other answer than "busy" says that nothing is bound there: not even an interface.
-      is_free = bind_to_queue(fd->get(), config) != EBUSY;
-      if (!is_free && (deadline - monotonic_now()).ns < 0) break;
-      if (!is_free) ::poll(nullptr, 0, 1);
-    }
-  }
-  ::munmap(page, page_bytes);
-  return is_free;
 }
 
 }  // namespace strictsend::nic::af_xdp

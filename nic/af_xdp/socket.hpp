@@ -63,18 +63,9 @@ class Socket {
   std::uint32_t tx_budget_ = 0;
 };
 
-/// Waits until the kernel has let go of a queue whose socket was closed: no transmission of it is
-/// in flight, and its driver has stopped using the UMEM.
-///
-/// Closing a socket only begins that. In copy mode each sk_buff in flight keeps a reference to the
-/// socket (sock_wfree), where the device takes pages without copying (IFF_TX_SKB_NO_LINEAR, as
-/// virtio_net) to the UMEM's pages too; the buffer pool, and with it the driver's zero-copy queue,
-/// is taken down by a work item after the last reference (net/xdp/xsk_buff_pool.c xp_put_pool,
-/// xp_release_deferred). Until then the queue id stays taken, so being able to bind a socket of
-/// our own to it proves that all of that is over.
-///
-/// Polls with short sleeps; false: `limit` passed.
-[[nodiscard]] bool wait_until_queue_is_free(std::uint32_t interface_index, std::uint32_t queue,
-                                            Duration limit);
+/// Steps of opening that are of use alone. An errno, or 0; `open_socket` names what is missing.
+Result<UniqueFd> open_socket();
+Result<void> register_umem(int fd, const DmaMemory& memory, bool tx_metadata);
+[[nodiscard]] int bind_to_queue(int fd, const SocketConfig& config);
 
 }  // namespace strictsend::nic::af_xdp

@@ -33,6 +33,8 @@ struct SimDma {
   Duration completion_lateness_max;  ///< the completion comes up to this after the read
   bool completes_in_order = true;
   std::uint32_t lost_completion_ppm = 0;  ///< sent, but outstanding until stop()
+  /// stop() gets no descriptor back before this time, as from a device that cannot be reset.
+  Time holds_until;
   /// Completions are handed out only in batches of at least so many; above 1 the port's capability
   /// late_completion is set.
   std::uint32_t completion_batch_packets = 1;

@@ -85,6 +85,7 @@ void SimPort::on_arrival(SimFrameIndex frame) {
 }
 
 SimStats SimPort::stats() {
+  transmit_.look_at_held();
   return {.to_peer = wire_.to_peer.stats(),
           .from_peer = wire_.from_peer.stats(),
           .lost_completions = transmit_.lost_completions(),

@@ -130,6 +130,7 @@ bool SimTransmit::can_reap() const {
 }
 
 std::size_t SimTransmit::reap(std::span<TxCompletion> completions) {
+  return_held();
   std::size_t count = 0;
   while (count < completions.size() && reportable_ != 0) {
     const Completed completed = completed_.pop();
@@ -149,6 +150,21 @@ void SimTransmit::stop() {
   stopped_ = true;
   while (!posted_.empty())
     static_cast<void>(posted_.pop());
+  holding_ = true;
+  return_held();
+}
+
+void SimTransmit::look_at_held() {
+  if (!holding_) return;
+  for (std::uint32_t index = 0; index < descriptors_.size(); ++index) {
+    const State state = descriptors_[index].state;
+    if (state != State::free && state != State::completed) look_for_change(index);
+  }
+}
+
+void SimTransmit::return_held() {
+  if (!holding_ || wire_->now < config_->dma.holds_until) return;
+  holding_ = false;
   for (std::uint32_t index = 0; index < descriptors_.size(); ++index) {
     Descriptor& descriptor = descriptors_[index];
     if (descriptor.state == State::free || descriptor.state == State::completed) continue;

@@ -31,6 +31,8 @@ class SimTransmit {
   void kick();
   std::size_t reap(std::span<TxCompletion> completions);
   void stop();
+  /// Looks whether memory changed that the device still holds after stop().
+  void look_at_held();
   [[nodiscard]] bool stopped() const { return stopped_; }
   [[nodiscard]] bool can_reap() const;
 
@@ -63,6 +65,7 @@ class SimTransmit {
   [[nodiscard]] std::optional<SimFrameIndex> read_memory(std::uint32_t index);
   [[nodiscard]] std::uint64_t digest_of(std::uint32_t index) const;
   void look_for_change(std::uint32_t index);
+  void return_held();
 
   const SimConfig* config_;
   const PortCapabilities* capabilities_;
@@ -83,6 +86,7 @@ class SimTransmit {
   Time last_read_at_;
   Time last_completion_at_;
   bool stopped_ = false;
+  bool holding_ = false;  ///< stopped, and the descriptors have not come back yet
   std::uint64_t lost_completions_ = 0;
   std::uint64_t changed_ = 0;
 };

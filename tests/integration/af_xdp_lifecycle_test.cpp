@@ -9,6 +9,7 @@
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 
+#include "nic/af_xdp/queue_probe.hpp"
 #include "nic/af_xdp/socket.hpp"
 #include "tests/support/af_xdp_rig.hpp"
 
@@ -110,13 +111,15 @@ TEST_F(AfXdpLifecycle, a_queue_that_somebody_elses_socket_holds_is_reported) {
   auto socket =
       nic::af_xdp::Socket::open(other, other_memory.memory(), FrameIndex{1}, FrameIndex{9});
   ASSERT_TRUE(socket) << socket.error().message();
-  EXPECT_FALSE(nic::af_xdp::wait_until_queue_is_free(other.interface_index, 0, milliseconds(1)));
+  auto probe = nic::af_xdp::QueueProbe::open(other.interface_index, 0);
+  ASSERT_TRUE(probe) << probe.error().message();
+  EXPECT_FALSE(probe->is_free());
   EXPECT_EQ(refusal(),
             "binding to queue 0 failed: Device or resource busy (EBUSY): queue 0 is taken by "
             "another AF_XDP socket: stop that program, or choose another queue");
   EXPECT_FALSE(has_program());
   socket->close();
-  EXPECT_TRUE(nic::af_xdp::wait_until_queue_is_free(other.interface_index, 0, seconds(10)));
+  EXPECT_TRUE(probe->wait(seconds(10)));
   EXPECT_EQ(refusal().substr(0, 7), "opened:");
 }
 

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "nic/af_xdp/queue_probe.hpp"
 #include "nic/af_xdp/socket.hpp"
 #include "tests/support/dma_buffer.hpp"
 #include "tests/support/netns.hpp"
@@ -184,7 +185,7 @@ TEST_F(AfXdpFacts, eighteen_descriptors_pass_and_nineteen_do_not) {
   }
 }
 
-// Socket::close unmaps the rings, and wait_until_queue_is_free believes a successful bind.
+// Socket::close unmaps the rings, and QueueProbe believes a successful bind.
 TEST_F(AfXdpFacts, a_mapped_ring_keeps_the_queue_taken) {
   ASSERT_TRUE(open());
   xdp_mmap_offsets offsets{};
@@ -193,10 +194,12 @@ TEST_F(AfXdpFacts, a_mapped_ring_keeps_the_queue_taken) {
   auto mapping = nic::af_xdp::RingMapping::map(socket->fd(), offsets.rx, XDP_PGOFF_RX_RING,
                                                config.ring_entries, sizeof(xdp_desc));
   ASSERT_TRUE(mapping) << mapping.error().message();
+  auto probe = nic::af_xdp::QueueProbe::open(config.interface_index, 0);
+  ASSERT_TRUE(probe) << probe.error().message();
   socket->close();
-  EXPECT_FALSE(nic::af_xdp::wait_until_queue_is_free(config.interface_index, 0, milliseconds(100)));
+  EXPECT_FALSE(probe->wait(milliseconds(100)));
   *mapping = {};
-  EXPECT_TRUE(nic::af_xdp::wait_until_queue_is_free(config.interface_index, 0, seconds(10)));
+  EXPECT_TRUE(probe->wait(seconds(10)));
 }
 
 }  // namespace

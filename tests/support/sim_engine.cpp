@@ -136,6 +136,8 @@ Time SimEngine::next_time() const {
   if (loop_->has_work() || !loop_->intakes_empty()) {
     return std::min(now_ + microseconds(1), port_->queue(0).next_event());
   }
+  // A device that was stopped and still holds descriptors is asked again and again.
+  if (loop_->stopped() && loop_->packets_outstanding() > 0) return now_ + milliseconds(1);
   Time next = std::min(port_->queue(0).next_event(), loop_->next_deadline());
   for (const SimClient& client : clients_)
     next = std::min(next, client.next_deadline());
@@ -155,6 +157,10 @@ void SimEngine::step(Time next) {
   for (SimClient& client : clients_)
     client.on_time(now_);
   loop_->poll(now_);
+  poll_events();
+}
+
+void SimEngine::poll_events() {
   std::array<Event, 32> events;
   while (const std::size_t count = events_.take(
              events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
@@ -173,13 +179,7 @@ bool SimEngine::stop_and_settle() {
   loop_->abort_all(now_, ECONNABORTED);
   loop_->stop_device();
   loop_->take_commands();
-  std::array<Event, 32> events;
-  while (
-      const std::size_t count = events_.take(
-          events, [this](engine::SpliceOp& op) { splices_.give_back(op); }, [](engine::Flow&) {})) {
-    for (std::size_t i = 0; i < count && on_event; ++i)
-      on_event(events[i]);
-  }
+  poll_events();
   return splices_.in_use() == 0 && cache_->settle(seconds(10));
 }
 

@@ -53,6 +53,7 @@ class SimEngine {
   void abort(ConnectionId connection);
   /// Called with each event as it is polled.
   std::function<void(const Event&)> on_event;
+  void poll_events();
 
   /// Moves the time on from one thing that happens to the next until `done` or `limit`; false at
   /// the limit. Runs `between` after each step.

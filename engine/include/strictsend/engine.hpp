@@ -92,10 +92,12 @@ struct Event {
     readable,     ///< bytes wait in `receive`
     peer_closed,  ///< the peer has sent FIN: `receive` ends after what is buffered
     closed,       ///< the connection is gone; `result.error` says why; its id is stale once this is
-                  ///< polled
+                  ///< polled. Only a splice that was submitted after the connection had ended can
+                  ///< still follow it, with its `released` (ENOTCONN)
     sent,         ///< the splice's last byte was handed to the NIC
     released,     ///< the splice's bytes are acknowledged (or given up) and no descriptor refers to
-                  ///< them: the last event of a splice, exactly one for each successful submit
+                  ///< them: the last event of a splice, exactly one for each successful submit.
+                  ///< (`stop` says what becomes of it if the device never lets go.)
   };
   Kind kind = Kind::accepted;
   ConnectionId connection;
@@ -201,6 +203,10 @@ class STRICTSEND_API Engine {
   /// others, stops the device, releases every frame and detaches from the interface. Events can
   /// still be polled. Idempotent. Returns the closing balance; an imbalance is a bug and is
   /// asserted.
+  ///
+  /// If the device does not let go of its descriptors within 5 s, their frames are quarantined:
+  /// counted in `frames_pinned`, never written nor used again, and kept, with the cache around
+  /// them, until the process ends. Splices that wait for them are released with their error.
   EngineStats stop(std::uint32_t drain_ms);
 
  private:
