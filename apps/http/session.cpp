@@ -62,7 +62,7 @@ void Session::on_tick() {
   if (clock_.now() < deadline()) return;
   if (phase_ == Phase::reading && head_begun_) {
     close_after_ = true;
-    response_ = Response{};
+    begin_response();
     refuse_and_close(Refusal{408, fmt::format("The request did not arrive whole within {} ms.",
                                               limits_.request_timeout.count())});
   } else if (phase_ == Phase::closing) {
@@ -134,11 +134,11 @@ bool Session::read_head() {
       take_request();
       return true;
     case RequestParser::Outcome::malformed:
-      response_ = Response{};
+      begin_response();
       refuse_and_close(Refusal{400, parser_.complaint()});
       return true;
     case RequestParser::Outcome::too_large:
-      response_ = Response{};
+      begin_response();
       refuse_and_close(Refusal{
           431, fmt::format("The request's head is longer than {} bytes.", limits_.head_bytes_max)});
       return true;
@@ -156,9 +156,14 @@ bool Session::read_head() {
   return true;
 }
 
+void Session::begin_response() {
+  response_ = Response{};
+  owes_response_ = true;
+}
+
 void Session::take_request() {
   const Request& request = parser_.request();
-  response_ = Response{};
+  begin_response();
   response_.method = request.method_name;
   response_.target = request.target;
   body_left_bytes_ = request.body_bytes;
@@ -212,6 +217,7 @@ void Session::send() {
   switch (stream_.send(response_)) {
     case SendOutcome::queued:
       ++responses_queued_;
+      owes_response_ = false;
       after_response();
       break;
     case SendOutcome::later:

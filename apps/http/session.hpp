@@ -58,6 +58,8 @@ class Session {
   [[nodiscard]] bool busy() const {
     return responses_queued_ > 0 || phase_ == Phase::resolving || phase_ == Phase::blocked;
   }
+  /// Whether a request was taken whose response is not queued, and perhaps never will be.
+  [[nodiscard]] bool owes_response() const { return owes_response_; }
 
  private:
   enum class Phase : std::uint8_t { reading, resolving, blocked, skipping_body, closing, done };
@@ -67,6 +69,7 @@ class Session {
   bool skip_body();  // likewise
   bool fill();       // true: there are new bytes in buffer_
   void discard_input();
+  void begin_response();
   void take_request();
   void answer(std::unique_ptr<Representation> representation);
   void refuse(const Refusal& refusal);
@@ -89,6 +92,7 @@ class Session {
   bool head_begun_ = false;
   bool peer_closed_ = false;
   bool draining_ = false;
+  bool owes_response_ = false;
   bool lost_body_ = false;    // of response_, when it was refused for now
   bool close_after_ = false;  // the present response is the last
   std::uint64_t body_left_bytes_ = 0;

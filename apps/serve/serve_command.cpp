@@ -82,12 +82,11 @@ int serve(ServeOptions options) {
   const Clock::time_point began = Clock::now();
   const Result<void> ran = (*server)->run();
   line.show({});
-  const ServerCounters counters = (*server)->counters();
-  server->reset();  // with its files and workers, so that only sends hold anything
 
   // The server has waited for the sends already; what is left now had its time.
   const EngineStats closing = (*engine)->stop(0);
-  fmt::print("{}", summary(counters, closing, seconds_since(began)));
+  (*server)->conclude();
+  fmt::print("{}", summary((*server)->counters(), closing, seconds_since(began)));
   if (!ran) return failed(ran.error());
   return cli::exit_ok;
 }

@@ -76,7 +76,9 @@ OPTIONS
 SIGNALS
     SIGTERM, SIGINT and SIGHUP stop the server: no new requests, responses under way are
     finished within --drain-timeout, the interface is given back, and a summary is
-    printed. A second one does not wait for the responses.
+    printed. It counts each request that was read once: answered, refused (with a status
+    of 4xx or 5xx), or cut off before its response was through. A second signal does not
+    wait for the responses.
 
 EXIT STATUS
     0  stopped by a signal, everything given back

@@ -66,16 +66,11 @@ class Server::Impl {
         context_{engine_, *loader_, transfers_, config_.observer, blocked_} {}
 
   Result<void> run() {
-    while (!finished()) {
-      if (Result<void> waited = wait(); !waited) return waited;
-      take_stop_requests();
-      take_engine_events();
-      take_files();
-      unblock();
-      tick();
-    }
-    return {};
+    Result<void> served = serve();
+    let_go();
+    return served;
   }
+  void conclude();
 
   void request_stop() noexcept {
     // Relaxed: the eventfd carries the order; the flag only tells this wake-up from none.
@@ -86,10 +81,12 @@ class Server::Impl {
   [[nodiscard]] const ServerCounters& counters() const { return counters_; }
 
  private:
+  Result<void> serve();
   Result<void> wait();
   void take_stop_requests();
   void begin_drain();
   [[nodiscard]] bool finished();
+  void let_go();
 
   void take_engine_events();
   void on_event(const Event& event);
@@ -100,6 +97,9 @@ class Server::Impl {
   void unblock();
   void tick();
   [[nodiscard]] Connection* find(ConnectionId id);
+
+  using Connections = std::unordered_map<ConnectionId, std::unique_ptr<Connection>, ConnectionHash>;
+  void forget(Connections::iterator connection);
 
   Engine& engine_;
   const ServerConfig config_;
@@ -120,11 +120,23 @@ class Server::Impl {
 
   Transfers transfers_;
   std::vector<ConnectionId> blocked_;
-  bool sends_finished_ = false;  // since blocked_ was looked at
-  std::unique_ptr<FileLoader> loader_;
-  ConnectionContext context_;
-  std::unordered_map<ConnectionId, std::unique_ptr<Connection>, ConnectionHash> connections_;
+  bool sends_finished_ = false;         // since blocked_ was looked at
+  std::unique_ptr<FileLoader> loader_;  // null once `run` has ended
+  ConnectionContext context_;           // the connections', so of no use then either
+  Connections connections_;
 };
+
+Result<void> Server::Impl::serve() {
+  while (!finished()) {
+    if (Result<void> waited = wait(); !waited) return waited;
+    take_stop_requests();
+    take_engine_events();
+    take_files();
+    unblock();
+    tick();
+  }
+  return {};
+}
 
 Result<void> Server::Impl::wait() {
   std::array<pollfd, 5> sources{{
@@ -179,6 +191,22 @@ bool Server::Impl::finished() {
   return now >= *grace_ends_;
 }
 
+/// Only what was submitted is left after this: no snapshot on its way there, and no file.
+void Server::Impl::let_go() {
+  while (!connections_.empty())
+    forget(connections_.begin());
+  loader_.reset();
+}
+
+void Server::Impl::conclude() {
+  std::array<Event, 256> events;
+  while (const std::size_t count = engine_.poll(events)) {
+    for (const Event& event : std::span(events).first(count)) {
+      if (event.kind == Event::Kind::released) on_released(event);
+    }
+  }
+}
+
 void Server::Impl::take_engine_events() {
   std::array<Event, 256> events;
   // Bounded, so that files and stop requests get their turn under any load.
@@ -208,7 +236,7 @@ void Server::Impl::on_event(const Event& event) {
     case Event::Kind::closed:
       if (event.result.error != 0)
         spdlog::debug("a connection ended: {}", Error{"send", event.result.error, {}}.message());
-      connections_.erase(event.connection);
+      forget(connections_.find(event.connection));
       break;
     case Event::Kind::accepted:
     case Event::Kind::released:
@@ -274,6 +302,12 @@ Connection* Server::Impl::find(ConnectionId id) {
   return found == connections_.end() ? nullptr : found->second.get();
 }
 
+void Server::Impl::forget(Connections::iterator connection) {
+  // Its peer went, or the server stops, before a response could be submitted.
+  if (connection->second->session().owes_response()) ++counters_.requests_cut;
+  connections_.erase(connection);
+}
+
 Result<std::unique_ptr<Server>> Server::create(Engine& engine, ServerConfig config) {
   Result<FileResolver> resolver = FileResolver::create(config.root);
   if (!resolver) return tl::unexpected(resolver.error());
@@ -294,6 +328,9 @@ Server::~Server() = default;
 
 Result<void> Server::run() {
   return impl_->run();
+}
+void Server::conclude() {
+  impl_->conclude();
 }
 void Server::request_stop() noexcept {
   impl_->request_stop();

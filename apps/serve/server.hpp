@@ -30,11 +30,12 @@ struct ServerConfig {
   std::function<void()> on_tick;
 };
 
-/// What a server did in its life. Written by its thread; read after `run` or in `on_tick`.
+/// What a server did in its life. Written by its thread; read in `on_tick`, and after `conclude`,
+/// when each request that was read is in exactly one of the first three.
 struct ServerCounters {
   std::uint64_t requests_ok = 0;       ///< answered with 200 to the last byte
   std::uint64_t requests_refused = 0;  ///< answered with an error to the last byte
-  std::uint64_t requests_cut = 0;      ///< the connection ended before the response did
+  std::uint64_t requests_cut = 0;      ///< the connection ended before the response did, or began
   std::uint64_t bytes_acked = 0;       ///< heads and files, as far as clients acknowledged them
   std::uint64_t pages_preserved = 0;   ///< for responses that are finished
   std::uint64_t bytes_copied = 0;      ///< likewise
@@ -44,8 +45,9 @@ struct ServerCounters {
 ///
 /// The caller owns engine and server; the engine, the observer and the signals must outlive it.
 /// `run` serves on the calling thread and polls the engine's events, so nobody else may. It returns
-/// after a stop was requested and the responses under way are finished or have had their time; the
-/// engine is not stopped then: that is its owner's to do, and takes what is left.
+/// after a stop was requested and the responses under way are finished or have had their time. It
+/// holds no file and no snapshot then, so that the engine can be stopped: that is its owner's to
+/// do, and resets what is left.
 class Server {
  public:
   /// Listens at once. Fails if the root cannot be entered or the engine cannot listen.
@@ -57,6 +59,10 @@ class Server {
   Result<void> run();
   /// From any thread, and from a signal handler; more than once is as good as once.
   void request_stop() noexcept;
+
+  /// After the engine's stop, on the same thread as `run`: hears what that did to the responses
+  /// that were left.
+  void conclude();
 
   [[nodiscard]] const ServerCounters& counters() const;
 

@@ -108,7 +108,7 @@ TEST_P(Serve, a_peer_that_stops_reading_harms_nobody_else) {
   for (int i = 0; i < 3; ++i)
     EXPECT_EQ(difference("file"), "");
   const std::string summary = stop();
-  EXPECT_NE(summary.find("3 answered"), std::string::npos) << summary;
+  EXPECT_NE(summary.find("3 answered, 0 refused, 1 cut off"), std::string::npos) << summary;
 }
 
 TEST_P(Serve, a_peer_that_disappears_harms_nobody_else) {

@@ -31,6 +31,7 @@ namespace {
 
 std::atomic<std::uint16_t> bound_port{0};
 std::atomic<int> submit_refusals{0};
+std::atomic<int> refused_count{0};
 std::atomic<int> load_count{0};
 std::atomic<int> snapshot_count{0};
 std::atomic<int> held_count{0};
@@ -40,6 +41,7 @@ bool gate_closed = false;  // by gate_mutex
 
 void reset() {
   submit_refusals = 0;
+  refused_count = 0;
   load_count = 0;
   hold_slow_loads(false);
 }
@@ -58,6 +60,9 @@ std::uint16_t port() {
 }
 void refuse_submits(int count) {
   submit_refusals = count;
+}
+int submits_refused() {
+  return refused_count;
 }
 void hold_slow_loads(bool hold) {
   {
@@ -206,7 +211,8 @@ class Engine::Impl {
     }
     signal(wake_fd);
     if (thread.joinable()) thread.join();
-    connections.clear();
+    while (!connections.empty())
+      drop(connections.begin()->first, ECONNABORTED);
   }
   Result<void> load(CachedFile& file);
 
@@ -289,6 +295,11 @@ void Engine::Impl::read_from(Connection& c) {
         std::min(sizeof(block), config.receive_buffer_bytes - c.received.size());
     const ssize_t n = ::recv(c.fd.get(), block, room, 0);
     if (n < 0 && errno == EAGAIN) break;
+    if (n < 0) {
+      c.aborted = true;
+      signal(wake_fd);
+      return;
+    }
     if (n > 0) {
       c.received.append(block, static_cast<std::size_t>(n));
       any = true;
@@ -482,6 +493,7 @@ Result<std::uint64_t> Engine::submit(Splice splice) {
   const std::lock_guard lock(impl_->mutex);
   if (fake::submit_refusals > 0) {
     --fake::submit_refusals;
+    ++fake::refused_count;
     return fail("submit", EAGAIN);
   }
   Impl::Connection* c = impl_->find(splice.connection);

@@ -18,6 +18,8 @@ namespace strictsend::test::socket_engine {
 
 /// The next `count` submits fail with EAGAIN and lose their snapshots.
 void refuse_submits(int count);
+/// How many have.
+[[nodiscard]] int submits_refused();
 /// Loads of files whose bytes begin with "slow" wait while this is on.
 void hold_slow_loads(bool hold);
 /// How many files have been loaded, new versions included.

@@ -64,7 +64,12 @@ class Client {
     }
     return bytes_.empty();
   }
-  void go() { fd_.reset(); }
+  /// Goes with a reset, as a client that is killed with bytes unread.
+  void go() {
+    const linger at_once{1, 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    fd_.reset();
+  }
 
  private:
   bool receive() {
@@ -125,9 +130,10 @@ class ServerTest : public ::testing::Test {
   void join() {
     thread_.join();
     EXPECT_TRUE(ran_);
+    engine_->stop(0);
+    server_->conclude();
     counters_ = server_->counters();
     server_.reset();
-    engine_->stop(0);
     engine_.reset();
     EXPECT_EQ(fake::snapshots(), 0);
   }
@@ -297,6 +303,38 @@ TEST_F(ServerTest, stopping_gives_up_on_who_takes_nothing) {
   wait_until([] { return fake::snapshots() == 1; });
   stop();
   EXPECT_EQ(counters_.requests_ok, 0U);
+  EXPECT_EQ(counters_.requests_cut, 1U);
+}
+
+TEST_F(ServerTest, every_request_that_was_read_is_counted_once) {
+  config_.drain_timeout = 300ms;
+  start();
+  Client client;
+  client.say(get("/hello.txt") + get("/missing") + get("/hello.txt"));
+  for (int i = 0; i < 3; ++i)
+    client.hear();
+
+  fake::hold_slow_loads(true);
+  Client goes_during_the_load;
+  goes_during_the_load.say(get("/slow.bin"));
+  wait_until([] { return fake::loads_held() == 1; });
+  goes_during_the_load.go();
+  wait_until([&] { return engine_->stats().connections_open == 1; });
+  fake::hold_slow_loads(false);
+
+  Client takes_nothing;
+  takes_nothing.say(get("/big.bin"));
+  wait_until([&] { return engine_->stats().splices_submitted == 4; });
+
+  fake::refuse_submits(1'000'000);
+  Client gets_nothing;
+  gets_nothing.say(get("/hello.txt"));
+  wait_until([] { return fake::submits_refused() > 0; });
+
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 2U);
+  EXPECT_EQ(counters_.requests_refused, 1U);
+  EXPECT_EQ(counters_.requests_cut, 3U);
 }
 
 TEST_F(ServerTest, a_second_signal_does_not_wait) {
