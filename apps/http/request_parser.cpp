@@ -26,7 +26,8 @@ namespace strictsend::http {
 namespace beast = boost::beast;
 
 struct RequestParser::Impl {
-  // Beast's parser serves one message; it is made anew for each.
+  // Beast's parser serves one message; it is made anew for each, and gone once the outcome is
+  // known.
   std::optional<beast::http::request_parser<beast::http::empty_body>> parser;
 };
 
@@ -48,6 +49,7 @@ void RequestParser::reset() {
   request_ = Request{};
   complaint_.clear();
   head_bytes_ = 0;
+  head_lines_ = 0;
 }
 
 namespace {
@@ -90,6 +92,12 @@ std::string complaint_about(const beast::error_code& code) {
 }  // namespace
 
 RequestParser::Outcome RequestParser::parse(std::string_view bytes, std::size_t& consumed) {
+  const Outcome outcome = look_at(bytes, consumed);
+  if (outcome != Outcome::incomplete) impl_->parser.reset();
+  return outcome;
+}
+
+RequestParser::Outcome RequestParser::look_at(std::string_view bytes, std::size_t& consumed) {
   // A robust server ignores an empty line before the request line (RFC 9112 §2.2).
   while (head_bytes_ == 0 && bytes.starts_with("\r\n")) {
     bytes.remove_prefix(2);
@@ -102,8 +110,12 @@ RequestParser::Outcome RequestParser::parse(std::string_view bytes, std::size_t&
       impl_->parser->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
   consumed += taken;
   head_bytes_ += taken;
+  head_lines_ += static_cast<std::size_t>(
+      std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken), '\n'));
 
-  if (error == beast::http::error::header_limit) return Outcome::too_large;
+  // Beside the fields there are the request line and the empty one.
+  if (error == beast::http::error::header_limit || head_lines_ > fields_max + 2)
+    return Outcome::too_large;
   if (error && error != beast::http::error::need_more) {
     complaint_ = complaint_about(error);
     return Outcome::malformed;

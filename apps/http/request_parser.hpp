@@ -25,9 +25,12 @@ struct Request {
 };
 
 /// Turns bytes into request heads, one at a time. Owned by one session and used on its thread;
-/// allocates, never blocks, throws nothing.
+/// allocates, never blocks, throws nothing. What it holds is bounded by the longest head, and by
+/// `fields_max` because a field costs more to hold than the few bytes that a peer may make it of.
 class RequestParser {
  public:
+  static constexpr std::size_t fields_max = 100;  ///< a head with more is too large
+
   enum class Outcome : std::uint8_t { incomplete, complete, malformed, too_large };
 
   /// `head_bytes_max` is the longest head, request line and fields together.
@@ -51,11 +54,14 @@ class RequestParser {
 
  private:
   struct Impl;
+  Outcome look_at(std::string_view bytes, std::size_t& consumed);
+
   std::unique_ptr<Impl> impl_;
   Request request_;
   std::string complaint_;
   std::size_t head_bytes_max_;
   std::size_t head_bytes_ = 0;  // consumed of the present head
+  std::size_t head_lines_ = 0;  // likewise
 };
 
 }  // namespace strictsend::http

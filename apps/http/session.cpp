@@ -140,7 +140,9 @@ bool Session::read_head() {
     case RequestParser::Outcome::too_large:
       begin_response();
       refuse_and_close(Refusal{
-          431, fmt::format("The request's head is longer than {} bytes.", limits_.head_bytes_max)});
+          431,
+          fmt::format("The request's head is longer than {} bytes, or has more than {} fields.",
+                      limits_.head_bytes_max, RequestParser::fields_max)});
       return true;
     case RequestParser::Outcome::incomplete:
       break;
@@ -256,12 +258,14 @@ bool Session::skip_body() {
 }
 
 bool Session::fill() {
-  const std::size_t held = buffer_.size();
-  if (held >= limits_.head_bytes_max) return false;
-  buffer_.resize(limits_.head_bytes_max);
+  // By way of the stack, so that an idle session keeps no more than its last request was long.
+  std::array<std::byte, 4096> block;
+  const std::size_t room =
+      limits_.head_bytes_max - std::min(buffer_.size(), limits_.head_bytes_max);
+  if (room == 0) return false;
   const std::size_t received =
-      stream_.receive(std::as_writable_bytes(std::span(buffer_).subspan(held)));
-  buffer_.resize(held + received);
+      stream_.receive(std::span(block).first(std::min(room, block.size())));
+  buffer_.append(reinterpret_cast<const char*>(block.data()), received);
   return received > 0;
 }
 

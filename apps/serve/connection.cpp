@@ -9,6 +9,29 @@
 #include "apps/serve/snapshot_representation.hpp"
 
 namespace strictsend::serve {
+namespace {
+
+/// Of a method or a target in a log line; the peer chooses their length, and each waits as long as
+/// its response is under way.
+constexpr std::size_t logged_bytes_max = 128;
+
+std::string for_the_log(std::string text) {
+  if (text.size() <= logged_bytes_max) return text;
+  return text.substr(0, logged_bytes_max) + "...";
+}
+
+}  // namespace
+
+std::uint64_t connection_bytes_max(const http::SessionLimits& limits) {
+  // A head is there six times at most: in the buffer, which may have grown to twice of it, in the
+  // parser, and, when it is all target, as the target of the request, that of the response, and as
+  // path. A field costs the parser 64 bytes more than it is long. A response under way has a
+  // Transfer. The rest is what a session consists of, and what malloc adds.
+  constexpr std::uint64_t transfer_bytes_max = 1024;
+  constexpr std::uint64_t session_bytes_max = 4096;
+  return 6 * limits.head_bytes_max + http::RequestParser::fields_max * 64 +
+         limits.responses_max * transfer_bytes_max + session_bytes_max;
+}
 
 Connection::Connection(ConnectionContext& context, ConnectionId id, std::string peer,
                        const http::Clock& clock, const http::SessionLimits& limits)
@@ -45,7 +68,8 @@ http::SendOutcome Connection::send(http::Response& response) {
   if (file != nullptr && context_.observer != nullptr)
     context_.observer->on_submit({response.target, began, submit_ended, *splice_id});
   context_.transfers.add(key, {id_, *splice_id, file != nullptr, response.status, peer_,
-                               std::move(response.method), std::move(response.target), began});
+                               for_the_log(std::move(response.method)),
+                               for_the_log(std::move(response.target)), began});
   return http::SendOutcome::queued;
 }
 

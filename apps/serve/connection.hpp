@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ struct ConnectionContext {
   Observer* observer;                  ///< may be null
   std::vector<ConnectionId>& blocked;  ///< of which a submit was refused for now
 };
+
+/// What one connection can take of memory at most, beside the engine's part: for a peer that sends
+/// the largest heads it may, and takes no response.
+[[nodiscard]] std::uint64_t connection_bytes_max(const http::SessionLimits& limits);
 
 /// One TCP connection of the engine as an HTTP stream, with the session on it. From `accepted` to
 /// `closed`, in the server's hands and on its thread.

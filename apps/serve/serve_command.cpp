@@ -14,6 +14,7 @@
 #include "apps/cli/exit_code.hpp"
 #include "apps/cli/status_line.hpp"
 #include "apps/cli/values.hpp"
+#include "apps/serve/connection.hpp"
 #include "apps/serve/progress.hpp"
 #include "apps/serve/serve_options.hpp"
 
@@ -21,6 +22,10 @@ namespace strictsend::serve {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+std::string size(std::uint64_t bytes) {
+  return cli::format_size(static_cast<double>(bytes));
+}
 
 int failed(const Error& error) {
   fmt::print(stderr, "strictsend serve: {}\n", error.message());
@@ -68,15 +73,22 @@ int serve(ServeOptions options) {
   options.server.stop_signals = &*signals;
   options.server.on_tick = [&progress] { progress.tick(); };
   const std::uint16_t port = options.server.port;
+  const std::uint64_t engine_bytes = (*engine)->memory_bytes();
+  const std::uint64_t connection_bytes = connection_bytes_max(options.server.limits);
+  const std::uint64_t bytes_max = engine_bytes + connection_bytes * options.engine.max_connections;
 
   Result<std::unique_ptr<Server>> server = Server::create(**engine, std::move(options.server));
   if (!server) return failed(server.error());
   progress.watch(**server);
 
   const Ipv4Address a = (*engine)->address();
-  fmt::print("{}\nmemory: {}\nserving http://{}.{}.{}.{}:{}/\n", (*engine)->description(),
-             cli::format_size(static_cast<double>((*engine)->memory_bytes())), a[0], a[1], a[2],
-             a[3], port);
+  fmt::print(
+      "{}\n"
+      "memory: at most {}: {} for the engine, fixed now, and up to {} for the requests of each "
+      "connection\n"
+      "serving http://{}.{}.{}.{}:{}/\n",
+      (*engine)->description(), size(bytes_max), size(engine_bytes), size(connection_bytes), a[0],
+      a[1], a[2], a[3], port);
   std::fflush(stdout);
 
   const Clock::time_point began = Clock::now();

@@ -49,7 +49,8 @@ OPTIONS
         why. Default: auto.
 
     --max-connections N
-        Further ones are refused. Default: 4096.
+        Further ones are refused. How much memory they can take at most, together with
+        the cache, is printed at the start. Default: 4096.
 
     --idle-timeout TIME
         How long a kept-alive connection may wait for its next request, and any

@@ -188,6 +188,23 @@ TEST(RequestParser, a_head_over_the_limit_is_too_large_whatever_the_pieces) {
   }
 }
 
+TEST(RequestParser, a_head_of_too_many_fields_is_too_large_however_short_they_are) {
+  const auto head = [](std::size_t fields) {
+    std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n";
+    for (std::size_t i = 1; i < fields; ++i)
+      bytes += "X:\r\n";
+    return bytes + "\r\n";
+  };
+  for (const std::size_t step : {1U, 7U, 10'000U}) {
+    RequestParser parser(8192);
+    EXPECT_EQ(feed(parser, head(RequestParser::fields_max), step),
+              RequestParser::Outcome::complete);
+    parser.reset();
+    EXPECT_EQ(feed(parser, head(RequestParser::fields_max + 1), step),
+              RequestParser::Outcome::too_large);
+  }
+}
+
 TEST(RequestParser, an_endless_request_line_is_too_large) {
   RequestParser parser(256);
   EXPECT_EQ(feed(parser, "GET /" + std::string(1000, 'a'), 1), RequestParser::Outcome::too_large);
