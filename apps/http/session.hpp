@@ -15,7 +15,8 @@ namespace strictsend::http {
 
 struct SessionLimits {
   std::size_t head_bytes_max = 8192;  ///< longer request heads get 431
-  std::size_t responses_max = 16;     ///< queued and not yet acknowledged, per connection
+  /// Queued and not yet acknowledged, per connection: one under way and one that waits behind it.
+  std::size_t responses_max = 2;
   std::uint64_t skipped_body_bytes_max = 65536;  ///< longer request bodies close the connection
   std::uint64_t linger_bytes_max = 16U << 20;    ///< thrown away after closing, then reset
   std::chrono::milliseconds request_timeout{10'000};  ///< from a head's first byte to its last

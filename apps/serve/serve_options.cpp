@@ -148,9 +148,11 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   const http::SessionLimits& limits = options.server.limits;
   options.engine.idle_timeout_ms =
       static_cast<std::uint32_t>((limits.idle_timeout + limits.linger_timeout).count());
-  // Two responses under way per connection on average; a session that gets none waits.
+  // As many as all connections together may queue: however many take nothing of what they asked
+  // for, nobody else waits for a splice because of them.
   options.engine.max_splices =
-      std::max(options.engine.max_splices, 2 * options.engine.max_connections);
+      std::max(options.engine.max_splices,
+               static_cast<std::uint32_t>(limits.responses_max) * options.engine.max_connections);
   return options;
 }
 
