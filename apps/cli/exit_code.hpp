@@ -10,4 +10,10 @@ enum ExitCode : int {
   exit_usage = 2,   ///< the command line was wrong; nothing was done
 };
 
+/// For a command that a signal ended before its work was done, as a shell would report it: 130
+/// after Ctrl-C.
+[[nodiscard]] constexpr int exit_by_signal(int number) {
+  return 128 + number;
+}
+
 }  // namespace strictsend::cli

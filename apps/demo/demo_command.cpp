@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/demo/demo_command.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <stdlib.h>
 
@@ -23,8 +25,13 @@ namespace {
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
-// So many pages at least must have been rescued from a writer, or nothing was shown.
-constexpr std::uint64_t rescued_pages_min = 10'000;
+/// So many pages at least must have been rescued from a writer, or nothing was shown: of a file of
+/// the default size or larger 10,000, of a smaller one, which is downloaded while few writes are
+/// made, a sixteenth.
+std::uint64_t rescued_pages_min(std::uint64_t file_bytes) {
+  if (file_bytes >= ExperimentConfig{}.file_bytes) return 10'000;
+  return file_bytes / 4096 / 16;
+}
 
 constexpr const char* help_text = R"(strictsend demo - show strict splice at work on this machine
 
@@ -50,6 +57,7 @@ EXIT STATUS
   0  every protected download was strict, and an unprotected one was torn
   1  not so, or something failed: the last line says what
   2  the command line was wrong
+  128 + N  signal N stopped it; what it made is removed all the same (Ctrl-C: 130)
 )";
 
 struct Options {
@@ -152,7 +160,6 @@ void report(const Findings& f) {
     if (verdict.strict()) continue;
     fmt::print("    torn, {} of its pages; first: {}\n", verdict.wrong_pages, verdict.first->text);
   }
-  std::fflush(stdout);
 }
 
 int failed(const std::string& why) {
@@ -160,37 +167,43 @@ int failed(const std::string& why) {
   return cli::exit_failed;
 }
 
-int demo(Options options) {
-  spdlog::set_level(spdlog::level::warn);  // the report is what there is to read
-  auto signals = app::StopSignals::create();
-  if (!signals) return failed(signals.error().message());
+int failed(const Error& error) {
+  // A signal: who takes it has the last word.
+  return error.errno_value == ECANCELED ? cli::exit_failed : failed(error.message());
+}
+
+int demo(Options options, const app::StopSignals& signals) {
+  fmt::print("Making a network, and a file to serve in it.\n");
   auto directory = WorkDirectory::create(options.directory);
-  if (!directory) return failed(directory.error().message());
+  if (!directory) return failed(directory.error());
   auto network = PrivateNetwork::create();
-  if (!network) return failed(network.error().message());
+  if (!network) return failed(network.error());
   ExperimentConfig& experiment = options.experiment;
   experiment.directory = directory->path();
+  experiment.on_round = [&experiment](unsigned round) {
+    fmt::print("  round {} of {} is under way\n", round, experiment.rounds);
+  };
 
   fmt::print("{} curls at a time download a file of {} while {} threads rewrite it.\n\n",
              experiment.parallel_downloads,
              cli::format_size(static_cast<double>(experiment.file_bytes)), experiment.writers);
   fmt::print("With protection:\n");
-  const auto strict = run_experiment(experiment, *network, *signals);
-  if (!strict) return failed(strict.error().message());
+  const auto strict = run_experiment(experiment, *network, signals);
+  if (!strict) return failed(strict.error());
   report(*strict);
 
   fmt::print("\nThe same without protection:\n");
   experiment.protection = Protection::off_unsafe;
   experiment.rounds = 1;
-  const auto unsafe = run_experiment(experiment, *network, *signals);
-  if (!unsafe) return failed(unsafe.error().message());
+  const auto unsafe = run_experiment(experiment, *network, signals);
+  if (!unsafe) return failed(unsafe.error());
   report(*unsafe);
 
   const std::uint64_t rescued = strict->stats.pages_preserved + strict->stats.pages_redirected;
   if (strict->torn() > 0) return failed("a protected download was torn");
   if (unsafe->torn() == 0)
     return failed("no unprotected download was torn: the check proves nothing");
-  if (rescued < rescued_pages_min) {
+  if (rescued < rescued_pages_min(experiment.file_bytes)) {
     return failed(fmt::format("only {} pages had to be preserved; use a larger --size", rescued));
   }
   if (strict->stats.frames_pinned + strict->stats.snapshots_live > 0)
@@ -214,7 +227,16 @@ int run_demo(std::span<const std::string> arguments) {
     return cli::exit_ok;
   }
   std::signal(SIGPIPE, SIG_IGN);
-  return demo(std::move(*options));
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // whoever reads along through a pipe sees it as it is
+  spdlog::set_level(spdlog::level::warn);    // the report is what there is to read
+  // Before anything is made that a signal must not leave behind.
+  auto signals = app::StopSignals::create();
+  if (!signals) return failed(signals.error());
+  const int code = demo(std::move(*options), *signals);
+  const int number = signals->take();
+  if (number == 0) return code;
+  fmt::print("\nDEMO STOPPED by SIG{}.\n", ::sigabbrev_np(number));
+  return cli::exit_by_signal(number);
 }
 
 }  // namespace strictsend::demo

@@ -26,13 +26,21 @@ namespace fs = std::filesystem;
 // A writer that may store through unprotected pages for a minute writes about so often.
 constexpr std::uint64_t writes_max = 400'000'000;
 
+/// ECANCELED if a signal has come, or comes within `wait_ms`.
+Result<void> unless_stopped(const app::StopSignals& signals, int wait_ms = 0) {
+  pollfd fd{signals.fd(), POLLIN, 0};
+  if (::poll(&fd, 1, wait_ms) > 0) return fail("demo", ECANCELED, "stopped by a signal");
+  return {};
+}
+
 /// The file under test and the downloads, removed at the end.
 class WorkFiles {
  public:
-  WorkFiles(fs::path directory, std::uint64_t bytes) : directory_(std::move(directory)) {
+  WorkFiles(fs::path directory, std::uint64_t bytes, const app::StopSignals& signals)
+      : directory_(std::move(directory)) {
     std::vector<std::byte> piece(1 << 20);
     std::ofstream out(file(), std::ios::binary);
-    for (std::uint64_t at = 0; at < bytes; at += piece.size()) {
+    for (std::uint64_t at = 0; at < bytes && unless_stopped(signals); at += piece.size()) {
       checker::Layout::fill_initial(piece, at / 8);
       out.write(reinterpret_cast<const char*>(piece.data()),
                 static_cast<std::streamsize>(std::min<std::uint64_t>(piece.size(), bytes - at)));
@@ -140,8 +148,7 @@ class Writers {
 Result<void> wait_for(std::vector<Subprocess>& clients, const app::StopSignals& signals) {
   const auto running = [](const Subprocess& client) { return !client.ended(); };
   while (std::any_of(clients.begin(), clients.end(), running)) {
-    pollfd fd{signals.fd(), POLLIN, 0};
-    if (::poll(&fd, 1, 50) > 0) return fail("demo", ECANCELED, "stopped by a signal");
+    if (auto go_on = unless_stopped(signals, 50); !go_on) return go_on;
   }
   for (Subprocess& client : clients) {
     if (auto ended = client.wait(); !ended) return ended;
@@ -151,7 +158,8 @@ Result<void> wait_for(std::vector<Subprocess>& clients, const app::StopSignals& 
 
 Result<void> download(const ExperimentConfig& config, const PrivateNetwork& network,
                       WorkFiles& files, const app::StopSignals& signals) {
-  for (unsigned round = 0; round < config.rounds; ++round) {
+  for (unsigned round = 1; round <= config.rounds; ++round) {
+    if (auto go_on = unless_stopped(signals); !go_on) return go_on;
     std::vector<Subprocess> clients;
     for (unsigned i = 0; i < config.parallel_downloads; ++i) {
       const unsigned number = files.add_download();
@@ -162,6 +170,7 @@ Result<void> download(const ExperimentConfig& config, const PrivateNetwork& netw
       if (!client) return tl::unexpected(std::move(client.error()));
       clients.push_back(std::move(*client));
     }
+    if (config.on_round) config.on_round(round);
     if (auto done = wait_for(clients, signals); !done) return done;
   }
   return {};
@@ -205,7 +214,8 @@ Result<Findings> run_experiment(const ExperimentConfig& config, const PrivateNet
   auto layout = checker::Layout::create(
       {.file_bytes = config.file_bytes, .writers = config.writers, .seed = 1});
   if (!layout) return tl::unexpected(std::move(layout.error()));
-  WorkFiles files(config.directory, config.file_bytes);
+  WorkFiles files(config.directory, config.file_bytes, signals);
+  if (auto go_on = unless_stopped(signals); !go_on) return tl::unexpected(go_on.error());
   if (!files.complete()) {
     return fail("writing " + files.file().string(), errno,
                 "name a directory with room: --directory");
@@ -227,6 +237,7 @@ Result<Findings> run_experiment(const ExperimentConfig& config, const PrivateNet
     if (!file) return tl::unexpected(std::move(file.error()));
     auto mapping = file->map();
     if (!mapping) return tl::unexpected(std::move(mapping.error()));
+    if (auto go_on = unless_stopped(signals); !go_on) return tl::unexpected(go_on.error());
 
     const RunningServer running(**server);
     Writers writers(*layout, *mapping);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct ExperimentConfig {
   std::uint32_t writers = 2;
   unsigned parallel_downloads = 4;
   unsigned rounds = 2;
+  /// Called when the downloads of a round, from 1 on, are under way.
+  std::function<void(unsigned round)> on_round;
 };
 
 /// What one experiment found out.
@@ -38,7 +41,7 @@ struct Findings {
 /// Serves a file over AF_XDP, downloads it with several curls at once while writers rewrite it
 /// through its mapping as fast as they can, and has the checker judge every download. The writers
 /// share no lock, flag or pause with the engine. Everything it makes in `directory` is removed.
-/// Ends early with ECANCELED when `signals` say so.
+/// Ends early with ECANCELED when a signal comes, which is left for the caller to take.
 Result<Findings> run_experiment(const ExperimentConfig& config, const PrivateNetwork& network,
                                 const app::StopSignals& signals);
 

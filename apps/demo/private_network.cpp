@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/demo/private_network.hpp"
 
+#include <net/if.h>
+
 #include <cerrno>
 #include <unistd.h>
 
@@ -36,7 +38,10 @@ Result<PrivateNetwork> PrivateNetwork::create() {
 
 PrivateNetwork::~PrivateNetwork() {
   if (interface_.empty()) return;
-  // The namespace takes its end of the pair along, and that end the other one.
+  // Deleting one end of the pair deletes both, and at once. A namespace takes its interfaces along
+  // only when it is dismantled, some time after it was deleted.
+  if (::if_nametoindex(interface_.c_str()) != 0)
+    static_cast<void>(run({"ip", "link", "delete", interface_}));
   static_cast<void>(run({"ip", "netns", "delete", namespace_}));
 }
 

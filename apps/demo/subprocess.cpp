@@ -21,7 +21,8 @@ Result<Subprocess> Subprocess::start(const std::vector<std::string>& argv) {
   sigset_t none;
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   pid_t pid = -1;
   const int error =
       ::posix_spawnp(&pid, arguments[0], nullptr, &attributes, arguments.data(), environ);
