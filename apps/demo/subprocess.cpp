@@ -18,9 +18,12 @@ Result<Subprocess> Subprocess::start(const std::vector<std::string>& argv) {
 
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
+  // A Ctrl-C may come before the child has its group, and would end it when its mask is set.
+  sigset_t from_the_terminal;
+  ::sigemptyset(&from_the_terminal);
+  ::sigaddset(&from_the_terminal, SIGINT);
+  ::sigaddset(&from_the_terminal, SIGHUP);
+  ::posix_spawnattr_setsigmask(&attributes, &from_the_terminal);
   ::posix_spawnattr_setpgroup(&attributes, 0);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   pid_t pid = -1;

@@ -12,8 +12,9 @@
 namespace strictsend::demo {
 
 /// A running program, waited for once. Move-only; the destructor ends it (SIGTERM) and waits.
-/// Signals that this process blocks are not blocked there. It has a process group of its own: a
-/// terminal's Ctrl-C reaches this process alone, which then ends the others in its own order.
+/// It has a process group of its own and blocks what a terminal sends: Ctrl-C is for this process
+/// alone, which then ends the others in its own order. SIGTERM it takes, even if this process
+/// blocks it.
 class Subprocess {
  public:
   /// Starts argv[0], searched for in PATH, with this process's standard streams.

@@ -84,6 +84,7 @@ class Demo : public ::testing::Test {
     const CommandResult result = demo.end();
     EXPECT_EQ(result.exit_code, 130) << result.output;
     EXPECT_NE(result.output.find("DEMO STOPPED by SIGINT"), std::string::npos) << result.output;
+    EXPECT_EQ(result.output.find("DEMO FAILED"), std::string::npos) << result.output;
     expect_nothing_left(demo);
   }
   void expect_nothing_left(const RunningDemo& demo) const {
