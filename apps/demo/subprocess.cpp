@@ -12,6 +12,7 @@ namespace strictsend::demo {
 
 Result<Subprocess> Subprocess::start(const std::vector<std::string>& argv) {
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv)
     arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
