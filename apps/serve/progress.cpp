@@ -37,7 +37,8 @@ std::string summary(const ServerCounters& counters, const EngineStats& closing, 
   line("bytes copied to send", std::to_string(closing.payload_bytes_copied));
   line("pages preserved", std::to_string(closing.pages_preserved));
   line("pages redirected", std::to_string(closing.pages_redirected));
-  line("frames left pinned", std::to_string(closing.frames_pinned));
+  line("frames left pinned", std::to_string(closing.frames_pinned) +
+                                 (closing.frames_pinned > 0 ? ": the device did not let go" : ""));
   line("snapshots left", std::to_string(closing.snapshots_live));
   return text;
 }

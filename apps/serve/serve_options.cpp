@@ -31,6 +31,10 @@ po::options_description described() {
   return options;
 }
 
+/// So that the splices of all of them together are what an engine takes
+/// (EngineConfig::max_splices).
+constexpr auto connections_max = 1'000'000 / http::SessionLimits{}.responses_max;
+
 /// Reads options one by one and keeps the first complaint.
 class Reader {
  public:
@@ -133,7 +137,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("address", cli::parse_address, [&](auto& v) { options.engine.address = v; });
   reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
-  reader.option("max-connections", within(1, 1'000'000),
+  reader.option("max-connections", within(1, connections_max),
                 [&](auto v) { options.engine.max_connections = static_cast<std::uint32_t>(v); });
   reader.option("idle-timeout", parse_timeout,
                 [&](auto v) { options.server.limits.idle_timeout = v; });

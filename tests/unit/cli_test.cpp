@@ -125,6 +125,7 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--cache", "lots"}, "--cache"},
            {{"--tx", "fast"}, "fragments, linear or auto"},
            {{"--max-connections", "0"}, "--max-connections"},
+           {{"--max-connections", "500001"}, "whole number from 1 to 500000"},
            {{"--idle-timeout", "0"}, "--idle-timeout"},
            {{"--request-timeout", "x"}, "--request-timeout"},
            {{"--log-level", "loud"}, "trace, debug, info"},
