@@ -26,10 +26,14 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "tests/bench/interrupt.hpp"
+#include "tests/bench/statistics.hpp"
 #include "tests/support/af_xdp_rig.hpp"
 
 namespace strictsend::test {
 namespace {
+
+using bench::median;
 
 constexpr std::uint32_t payload_bytes = 1448;
 constexpr std::uint32_t packets_per_run = 200'000;
@@ -144,12 +148,8 @@ Measured run(AfXdpRig& rig, const Variant& variant) {
   return {packets_per_run * 1e3 / elapsed_ns, cpu_ns / packets_per_run};
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-int bench() {
+int run_bench() {
+  bench::Interrupt interrupt;
   if (const auto reason = NetNamespacePair::unavailable()) {
     std::printf("skipped: %s\n", reason->c_str());
     return 77;
@@ -177,6 +177,7 @@ int bench() {
   }
   for (int round = -1; round < rounds; ++round) {  // round -1 warms up
     for (Variant& variant : variants) {
+      if (interrupt.asked()) return bench::Interrupt::exit_code;
       const nic::QueueCounters before = rig.queue().counters();
       const Measured measured = run(rig, variant);
       const nic::QueueCounters& after = rig.queue().counters();
@@ -212,5 +213,5 @@ int bench() {
 }  // namespace strictsend::test
 
 int main() {
-  return strictsend::test::bench();
+  return strictsend::test::run_bench();
 }

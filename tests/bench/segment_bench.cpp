@@ -6,17 +6,20 @@
 //
 // Variants are interleaved round by round; the median of the rounds is printed, and its ratio to
 // the first variant. Thread CPU time, which other load on the machine disturbs less than the clock.
-#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <memory>
 #include <vector>
 
+#include "tests/bench/interrupt.hpp"
+#include "tests/bench/statistics.hpp"
 #include "tests/support/discard_engine.hpp"
 #include "tests/support/temp_file.hpp"
 
 namespace strictsend::testing {
 namespace {
+
+using bench::median;
 
 constexpr int rounds = 7;
 constexpr std::uint64_t segments_per_round = 300'000;
@@ -52,12 +55,8 @@ double measure(DiscardEngine& engine, std::uint64_t segments) {
   return ns / static_cast<double>(segments);
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-int bench() {
+int run_bench() {
+  bench::Interrupt interrupt;
   TempFile disk;
   disk.write(std::vector<std::byte>(file_bytes, std::byte{7}));
   std::vector<Variant> variants;
@@ -77,8 +76,10 @@ int bench() {
     measure(*v.engine, segments_per_round / 10);
   }
   for (int round = 0; round < rounds; ++round) {
-    for (Variant& v : variants)
+    for (Variant& v : variants) {
+      if (interrupt.asked()) return bench::Interrupt::exit_code;
       v.ns.push_back(measure(*v.engine, segments_per_round));
+    }
   }
   std::printf("whole engine on a port that discards, MTU 1500, median of %d rounds\n", rounds);
   std::printf("%-34s %12s %8s\n", "", "ns/segment", "ratio");
@@ -94,7 +95,7 @@ int bench() {
 
 int main() {
   try {
-    return strictsend::testing::bench();
+    return strictsend::testing::run_bench();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "segment_bench: %s\n", error.what());
     return 1;

@@ -3,10 +3,56 @@
 # Builds fully optimised and runs the measurements, one after the other.
 set -euo pipefail
 . tests/scripts/lib.sh
+
+usage() {
+  cat <<'HELP'
+usage: ./dev bench [segment|forms|preserve|goodput [OPTIONS]]
+
+Measures a release build; without an argument everything, in some ten minutes. Root only. Other load
+on the machine disturbs every number; the ratios within one table are what to look at.
+
+  segment   what the whole engine costs per segment, on a port that discards
+  forms     what the packet forms cost on AF_XDP over a veth pair
+  preserve  how long a writer's store to a protected page takes, beside a bare userfaultfd fault
+              --samples N        stores of each kind
+  goodput   downloads of a cached file over a veth pair, strictsend beside nginx with and without
+            sendfile, while 0, 1 and 10 % of the file's pages are rewritten per second
+              --size SIZE        of the file (default 1G)
+              --rounds N         of every kind of download (default 5)
+              --directory DIR    where the file is made (default /dev/shm, a tmpfs)
+              --help             further options
+
+Ctrl-C ends it; interfaces, namespaces, servers and files are taken away first.
+HELP
+}
+
+run() {
+  case "$1" in
+    segment) build-release/tests/bench/segment_bench ;;
+    forms) build-release/tests/bench/af_xdp_udp_bench ;;
+    preserve) shift && build-release/tests/bench/preserve_bench "$@" ;;
+    goodput) shift && build-release/tests/bench/goodput_bench "$@" ;;
+  esac
+}
+
+case "${1:-all}" in
+  all) what=(segment forms preserve goodput) ;;
+  segment | forms) [ $# = 1 ] || die "$1 takes no further arguments; ./dev bench --help" ;;
+  preserve | goodput) ;;
+  help | -h | --help) usage && exit ;;
+  *) usage >&2 && exit 2 ;;
+esac
+
 [ "$(id -u)" = 0 ] || die "the benchmark makes network namespaces and attaches XDP: run it as root"
 ensure_packages "${packages_bench[@]}"
 configure build-release -Dbuildtype=release -Dbenchmarks=true
-ninja -C build-release --quiet tests/bench/segment_bench tests/bench/af_xdp_udp_bench
-build-release/tests/bench/segment_bench
-echo
-build-release/tests/bench/af_xdp_udp_bench
+ninja -C build-release --quiet tests/bench/{segment,af_xdp_udp,preserve,goodput}_bench
+
+if [ $# -gt 0 ]; then
+  run "$@"
+  exit
+fi
+for each in "${what[@]}"; do
+  [ "$each" = "${what[0]}" ] || echo
+  run "$each"
+done

@@ -13,7 +13,7 @@ packages_build=(g++ clang-14 meson ninja-build pkg-config python3 ccache git
 packages_test=("${packages_build[@]}" libclang-rt-14-dev binutils util-linux procps
   curl wget iproute2 iputils-ping ethtool tshark)
 packages_demo=("${packages_build[@]}" curl iproute2 ethtool procps)
-packages_bench=("${packages_build[@]}" libbenchmark-dev curl iproute2 ethtool procps)
+packages_bench=("${packages_build[@]}" libbenchmark-dev curl iproute2 ethtool procps nginx)
 packages_format=(clang-format git)
 packages_lint=("${packages_build[@]}" clang-tidy)
 
