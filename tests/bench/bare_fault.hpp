@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstddef>
 #include <poll.h>
+#include <pthread.h>
+#include <stdexcept>
 #include <thread>
 #include <unistd.h>
 
@@ -22,7 +24,10 @@ namespace strictsend::bench {
 /// guard is the guard's own work.
 class BareFault {
  public:
+  static constexpr const char* thread_name = "bare-handler";
+
   explicit BareFault(std::size_t pages) : lab_(pages), thread_([this] { run(); }) {
+    ::pthread_setname_np(thread_.native_handle(), thread_name);
     // Populated once, so that only protection faults are left.
     if (lab_.install(0, true, pages) != 0) throw std::runtime_error("UFFDIO_CONTINUE failed");
   }

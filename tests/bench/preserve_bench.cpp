@@ -9,9 +9,13 @@
 //     in place     a snapshot needs them: copied to a spare frame, the writer goes on where it is
 //     redirect     and a descriptor is on the frame: the writer is moved to a copy
 //
-// Twice: stores one after another, so that whoever answers is awake, and stores with pauses, so
-// that he has to be woken. Batches of the variants are interleaved. Freezing, pinning, releasing
-// and coming home lie between the batches and are not in the times; the guard's ticks are.
+// Stores one after another, so that whoever answers may be awake still, and stores with pauses, so
+// that he has to be woken; with who answers on the writer's processor and on another: in a virtual
+// machine an interrupt between processors may cost several times what the rest does, and left alone
+// the scheduler puts the one here and the other there.
+//
+// Batches of the variants are interleaved. Freezing, pinning, releasing and coming home lie between
+// the batches and are not in the times; the guard's ticks are.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -19,8 +23,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <random>
+#include <sched.h>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -42,6 +51,8 @@ using pagecache::SnapshotState;
 constexpr std::uint32_t file_pages = 16384;
 constexpr std::uint32_t spare_frames = 4096;
 constexpr std::uint32_t batch_pages = 32;
+constexpr int pause_us = 200;
+constexpr std::string_view guard_thread_name = "strictsend-grd";
 
 template <class T>
 T value(Result<T> result) {
@@ -69,20 +80,21 @@ class PreserveBench {
     core_->shutdown();
   }
 
-  /// False: interrupted.
-  bool run(const char* title, std::size_t samples, Duration pause);
+  /// Takes and prints the samples. False: interrupted.
+  bool run(std::size_t samples);
 
  private:
   struct Variant {
     const char* name;
     std::function<void(const std::vector<std::uint32_t>& pages)> batch;
-    std::vector<double> us;
+    std::vector<double> us;         ///< one store after another
+    std::vector<double> paused_us;  ///< with a pause before each
   };
 
-  /// Times `action`, and keeps the pause before it.
+  /// Times `action`, after the pause.
   template <class Action>
   void sample(Action&& action) {
-    if (pause_.ns != 0) std::this_thread::sleep_for(std::chrono::nanoseconds(pause_.ns));
+    if (pause_.count() != 0) std::this_thread::sleep_for(pause_);
     const Time begin = monotonic_now();
     action();
     into_->push_back(static_cast<double>((monotonic_now() - begin).ns) / 1e3);
@@ -112,7 +124,7 @@ class PreserveBench {
   std::byte* mapping_ = nullptr;
   std::minstd_rand random_;
   std::uint64_t written_ = 0;
-  Duration pause_;
+  std::chrono::microseconds pause_{0};
   std::vector<double>* into_ = nullptr;
 };
 
@@ -191,54 +203,92 @@ void PreserveBench::check_counters(std::size_t samples, const pagecache::CacheSt
   expect("waits for a frame", after.writer_waits - before.writer_waits, 0);
 }
 
-bool PreserveBench::run(const char* title, std::size_t samples, Duration pause) {
+bool PreserveBench::run(std::size_t samples) {
   using Pages = const std::vector<std::uint32_t>&;
   std::vector<Variant> variants = {
-      {"memcpy of 4 KiB", [this](Pages pages) { copy(pages); }, {}},
-      {"bare fault, only lifted", [this](Pages pages) { bare(pages); }, {}},
-      {"guard: lift", [this](Pages pages) { lift(pages); }, {}},
-      {"guard: preserve in place", [this](Pages pages) { in_place(pages); }, {}},
-      {"guard: redirect", [this](Pages pages) { redirect(pages); }, {}},
+      {"memcpy of 4 KiB", [this](Pages pages) { copy(pages); }, {}, {}},
+      {"bare fault, only lifted", [this](Pages pages) { bare(pages); }, {}, {}},
+      {"guard: lift", [this](Pages pages) { lift(pages); }, {}, {}},
+      {"guard: preserve in place", [this](Pages pages) { in_place(pages); }, {}, {}},
+      {"guard: redirect", [this](Pages pages) { redirect(pages); }, {}, {}},
   };
   constexpr std::size_t bare_variant = 1;
   const std::size_t batches = (samples + batch_pages - 1) / batch_pages;
-  pause_ = pause;
   pagecache::CacheStats before;
   for (std::size_t batch = 0; batch <= batches; ++batch) {  // batch 0 warms up
-    for (Variant& variant : variants) {
-      if (interrupt_.asked()) return false;
-      // All of them start rested: who has just worked gets less of a busy processor.
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      into_ = &variant.us;
-      variant.batch(some_pages());
+    for (const bool paused : {false, true}) {
+      pause_ = std::chrono::microseconds(paused ? pause_us : 0);
+      for (Variant& variant : variants) {
+        if (interrupt_.asked()) return false;
+        // All of them start rested: who has just worked gets less of a busy processor.
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        into_ = paused ? &variant.paused_us : &variant.us;
+        variant.batch(some_pages());
+      }
     }
     if (batch > 0) continue;
     before = core_->stats();
-    for (Variant& variant : variants)
+    for (Variant& variant : variants) {
       variant.us.clear();
+      variant.paused_us.clear();
+    }
   }
-  check_counters(batches * batch_pages, before);
+  check_counters(2 * batches * batch_pages, before);
 
-  const std::vector<double>& bare_us = variants[bare_variant].us;
-  std::printf("%s, %zu stores each\n", title, bare_us.size());
-  std::printf("%-26s %9s %9s %10s %10s\n", "", "p50 us", "p99 us", "p50 ratio", "p99 ratio");
+  std::printf("%-26s %8s %8s %6s %6s   %8s %8s %6s %6s\n", "", "p50 us", "p99 us", "ratio", "ratio",
+              "p50 us", "p99 us", "ratio", "ratio");
+  const Variant& base = variants[bare_variant];
   for (const Variant& variant : variants) {
-    const double p50 = quantile(variant.us, 0.5);
-    const double p99 = quantile(variant.us, 0.99);
-    std::printf("%-26s %9.2f %9.2f %10.2f %10.2f\n", variant.name, p50, p99,
-                p50 / quantile(bare_us, 0.5), p99 / quantile(bare_us, 0.99));
+    std::printf("%-26s", variant.name);
+    for (const auto us : {&Variant::us, &Variant::paused_us}) {
+      const double p50 = quantile(variant.*us, 0.5);
+      const double p99 = quantile(variant.*us, 0.99);
+      std::printf(" %8.2f %8.1f %6.2f %6.2f  ", p50, p99, p50 / quantile(base.*us, 0.5),
+                  p99 / quantile(base.*us, 0.99));
+    }
+    std::printf("\n");
   }
   return true;
 }
 
+/// The processors that this process may use.
+std::vector<std::size_t> processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<std::size_t> found;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return found;
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) found.push_back(cpu);
+  }
+  return found;
+}
+
+/// Puts the writer, the calling thread, on one processor and the threads that answer on another.
+void place(std::size_t writer, std::size_t answering) {
+  const auto pin = [](pid_t thread, std::size_t cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    if (::sched_setaffinity(thread, sizeof set, &set) != 0)
+      throw std::runtime_error("sched_setaffinity failed");
+  };
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    if (name == guard_thread_name || name == BareFault::thread_name)
+      pin(std::stoi(task.path().filename()), answering);
+  }
+  pin(0, writer);
+}
+
 constexpr const char* help_text = R"(preserve_bench - how long a store to a protected page takes
 
-  --samples N   stores of each kind (default 6400)
+  --samples N   stores of each kind (default 4000)
   --help        this text
 )";
 
 int bench(int argc, char** argv) {
-  std::size_t samples = 6400;
+  std::size_t samples = 4000;
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--help") {
@@ -254,11 +304,18 @@ int bench(int argc, char** argv) {
   }
   Interrupt interrupt;
   PreserveBench bench(interrupt);
-  std::printf("the time of a writer's store to a protected page; ratios to the bare fault\n\n");
-  if (!bench.run("one store after another", samples, {})) return Interrupt::exit_code;
-  std::printf("\n");
-  if (!bench.run("a pause of 200 us before each store", samples / 2, microseconds(200)))
-    return Interrupt::exit_code;
+  const std::vector<std::size_t> cpus = processors();
+  std::printf("a writer's store to a protected page, %zu of each kind; ratios to the bare fault\n",
+              samples);
+  for (const bool same : {true, false}) {
+    const std::size_t answering = same ? cpus.front() : cpus.back();
+    if (!same && cpus.size() < 2) break;
+    place(cpus.front(), answering);
+    std::printf("\n%-26s %-33s  with a pause of %d us before each\n",
+                same ? "answered on the same CPU" : "answered on another CPU", "one after another",
+                pause_us);
+    if (!bench.run(samples)) return Interrupt::exit_code;
+  }
   return EXIT_SUCCESS;
 }
 
