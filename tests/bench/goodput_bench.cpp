@@ -4,21 +4,26 @@
 // beside nginx with sendfile (no copy, and whatever a page holds when it is received is what was
 // sent) and without (copies; not the file at one instant either, but each byte is read once).
 //
-// The kinds of download are interleaved, round by round; medians of the rounds are printed, and
-// ratios to nginx without sendfile at the same rate of rewriting. CPU time is of the whole machine,
+// The programs are interleaved, round by round; medians of the rounds are printed, and ratios to
+// nginx without sendfile at the same rate of rewriting. CPU time is of the whole machine,
 // the client's and the kernel's work for both ends included: see CpuTime.
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
 #include <functional>
+#include <memory>
 #include <optional>
-#include <random>
+#include <span>
+#include <sstream>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <boost/program_options.hpp>
@@ -40,8 +45,10 @@ constexpr const char* help_text =
     R"(goodput_bench - downloads of a cached file, strictsend beside nginx
 
   --size SIZE               of the file (default 1G)
-  --rounds N                of every kind of download; one more warms up (default 5)
-  --directory DIR           where the file is made, with room for it (default /dev/shm)
+  --rounds N                of every kind of download (default 5)
+  --rewritten PERCENT,…     of the file's pages per second (default 0,1,10)
+  --directory DIR           where the file is made, twice (default /dev/shm); on a tmpfs all in all
+                            six times its size is needed of memory
   --checksum-offload on|off at both ends; off: each packet is summed (default on)
   --help                    this text
 
@@ -51,6 +58,7 @@ Needs root, nginx, curl, ip and ethtool. Everything it makes is removed, on Ctrl
 struct Options {
   std::uint64_t file_bytes = std::uint64_t{1} << 30;
   unsigned rounds = 5;
+  std::vector<int> rewritten_percents = {0, 1, 10};
   std::string directory = "/dev/shm";
   bool checksum_offload = true;
   bool help = false;
@@ -59,8 +67,8 @@ struct Options {
 tl::expected<Options, std::string> parse(int argc, char** argv) {
   po::options_description description;
   description.add_options()("size", po::value<std::string>())("rounds", po::value<std::string>())(
-      "directory", po::value<std::string>())("checksum-offload", po::value<std::string>())("help",
-                                                                                           "");
+      "rewritten", po::value<std::string>())("directory", po::value<std::string>())(
+      "checksum-offload", po::value<std::string>())("help", "");
   po::variables_map given;
   try {
     po::store(po::command_line_parser(argc, argv).options(description).positional({}).run(), given);
@@ -80,6 +88,15 @@ tl::expected<Options, std::string> parse(int argc, char** argv) {
     const auto rounds = cli::parse_number(given["rounds"].as<std::string>(), 1, 1000);
     if (!rounds) return tl::unexpected("--rounds: " + rounds.error());
     options.rounds = static_cast<unsigned>(*rounds);
+  }
+  if (given.count("rewritten") > 0) {
+    options.rewritten_percents.clear();
+    std::istringstream list(given["rewritten"].as<std::string>());
+    for (std::string word; std::getline(list, word, ',');) {
+      const auto percent = cli::parse_number(word, 0, 1000);
+      if (!percent) return tl::unexpected("--rewritten: " + percent.error());
+      options.rewritten_percents.push_back(static_cast<int>(*percent));
+    }
   }
   if (given.count("directory") > 0) options.directory = given["directory"].as<std::string>();
   if (given.count("checksum-offload") > 0) {
@@ -105,51 +122,62 @@ struct Cell {
   }
 };
 
-/// One program in one way of sending.
+/// One program in one way of sending, on a cable of its own.
 struct Contestant {
   const char* name;
   bool default_offloads;
   std::function<Result<std::unique_ptr<Sender>>(const Sender::Config&)> start;
+  const char* directory;  ///< of the file
   std::vector<Cell> cells;
-  std::string description;
+  std::optional<Cable> cable;
+  std::unique_ptr<Sender> sender;  ///< goes first
 };
 
-std::vector<Contestant> contestants() {
+/// What nginx serves is rewritten in the file itself, and the engine would load that version: so
+/// they have a file each.
+constexpr const char* engine_directory = "engine";
+constexpr const char* nginx_directory = "nginx";
+
+std::vector<Contestant> contestants(const std::vector<int>& rewritten_percents) {
+  std::vector<Contestant> all;
+  const auto add = [&](const char* name, bool default_offloads, const char* directory, auto start) {
+    Contestant& contestant =
+        all.emplace_back(Contestant{name, default_offloads, start, directory, {}, {}, {}});
+    for (const int percent : rewritten_percents) {
+      if (!default_offloads || percent == rewritten_percents.front())
+        contestant.cells.push_back({percent, {}});
+    }
+  };
   const auto strictsend_in = [](TxForm form) {
     return [form](const Sender::Config& config) { return start_strictsend(config, form); };
   };
   const auto nginx_with = [](bool sendfile) {
     return [sendfile](const Sender::Config& config) { return start_nginx(config, sendfile); };
   };
-  const std::vector<Cell> all = {{0, {}}, {1, {}}, {10, {}}};
-  const std::vector<Cell> unwritten = {{0, {}}};
-  return {
-      {"nginx sendfile off", false, nginx_with(false), all, {}},
-      {"nginx sendfile on", false, nginx_with(true), all, {}},
-      {"strictsend fragments", false, strictsend_in(TxForm::fragments), all, {}},
-      {"strictsend linear", false, strictsend_in(TxForm::linear), all, {}},
-      {"nginx sendfile off", true, nginx_with(false), unwritten, {}},
-      {"nginx sendfile on", true, nginx_with(true), unwritten, {}},
-  };
+  add("nginx sendfile off", false, nginx_directory, nginx_with(false));
+  add("nginx sendfile on", false, nginx_directory, nginx_with(true));
+  add("strictsend fragments", false, engine_directory, strictsend_in(TxForm::fragments));
+  add("strictsend linear", false, engine_directory, strictsend_in(TxForm::linear));
+  add("nginx sendfile off", true, nginx_directory, nginx_with(false));
+  add("nginx sendfile on", true, nginx_directory, nginx_with(true));
+  return all;
 }
 
 class GoodputBench {
  public:
-  GoodputBench(const Options& options, Cable equal, Cable defaults, Interrupt& interrupt)
+  GoodputBench(const Options& options, Interrupt& interrupt)
       : options_(options),
         directory_(options.directory),
-        equal_(std::move(equal)),
-        defaults_(std::move(defaults)),
         interrupt_(interrupt),
-        contestants_(contestants()) {}
+        contestants_(contestants(options.rewritten_percents)) {}
 
   Result<void> run();
   void print() const;
 
  private:
-  [[nodiscard]] std::string file() const { return directory_.path(Sender::file_name); }
-  Result<void> make_file() const;
-  Result<void> run_round(unsigned round);
+  [[nodiscard]] Result<void> make_file(const std::string& directory) const;
+  Result<void> start(Contestant& contestant);
+  Result<void> run_round(unsigned rate, unsigned round);
   void print_conditions() const;
   void print_rows(bool default_offloads) const;
   void print_details() const;
@@ -157,54 +185,75 @@ class GoodputBench {
 
   const Options options_;
   const test::TempDir directory_;
-  const Cable equal_;
-  const Cable defaults_;
   Interrupt& interrupt_;
   std::vector<Contestant> contestants_;
 };
 
-Result<void> GoodputBench::make_file() const {
+Result<void> GoodputBench::make_file(const std::string& directory) const {
   constexpr std::size_t piece_bytes = 1 << 20;
-  const UniqueFd fd(::open(file().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd.valid()) return fail("making " + file(), errno);
+  const std::string path = directory + "/" + Sender::file_name;
+  if (::mkdir(directory.c_str(), 0700) != 0) return fail("making " + directory, errno);
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd.valid()) return fail("making " + path, errno);
+  const std::vector<std::byte> random = test::random_bytes(piece_bytes + page_bytes, 1);
   for (std::uint64_t at = 0; at < options_.file_bytes; at += piece_bytes) {
-    const std::vector<std::byte> piece =
-        test::random_bytes(std::min<std::uint64_t>(piece_bytes, options_.file_bytes - at), at);
+    // Another part of the same random bytes each time: no two pages of the file are alike.
+    const std::uint64_t bytes = std::min<std::uint64_t>(piece_bytes, options_.file_bytes - at);
+    const auto piece = std::span(random).subspan(at / piece_bytes % page_bytes, bytes);
     if (::write(fd.get(), piece.data(), piece.size()) != static_cast<ssize_t>(piece.size()))
-      return fail("writing " + file(), errno, "name a directory with room: --directory");
-    if (interrupt_.asked()) return fail("writing " + file(), ECANCELED);
+      return fail("writing " + path, errno, "name a directory with room: --directory");
+    if (interrupt_.asked()) return fail("writing " + path, ECANCELED);
   }
   return {};
+}
+
+/// Also fetches the file once, and compares it: that warms every view of it.
+Result<void> GoodputBench::start(Contestant& contestant) {
+  const bool defaults = contestant.default_offloads;
+  auto cable = Cable::create(defaults, defaults || options_.checksum_offload);
+  if (!cable) return tl::unexpected(std::move(cable.error()));
+  contestant.cable.emplace(std::move(*cable));
+  const test::NetNamespacePair::End& near = contestant.cable->net.near();
+  const Sender::Config config{near.interface_name, near.address,
+                              directory_.path(contestant.directory), options_.file_bytes};
+  auto sender = contestant.start(config);
+  if (!sender) return tl::unexpected(std::move(sender.error()));
+  contestant.sender = std::move(*sender);
+  return check_content(*contestant.cable, config.directory + "/" + Sender::file_name, interrupt_);
 }
 
 Result<void> GoodputBench::run() {
-  if (auto made = make_file(); !made) return made;
-  for (unsigned round = 0; round <= options_.rounds; ++round) {  // round 0 warms up and checks
-    if (auto done = run_round(round); !done) return done;
-    std::fprintf(stderr, "%s", round < options_.rounds ? "." : "\n");
+  for (const char* directory : {engine_directory, nginx_directory}) {
+    if (auto made = make_file(directory_.path(directory)); !made) return made;
+  }
+  for (Contestant& contestant : contestants_) {
+    if (auto started = start(contestant); !started) return started;
+  }
+  const auto rates = static_cast<unsigned>(options_.rewritten_percents.size());
+  for (unsigned rate = 0; rate < rates; ++rate) {
+    // A download begins with protecting what was written during the one before it. So the rounds of
+    // one rate follow each other, and before the first of them is one that does not count.
+    for (unsigned round = 0; round <= options_.rounds; ++round) {
+      if (::isatty(STDERR_FILENO) != 0) {
+        std::fprintf(stderr, "round %u of %u\r", rate * (options_.rounds + 1) + round + 1,
+                     rates * (options_.rounds + 1));
+      }
+      if (auto done = run_round(rate, round); !done) return done;
+    }
   }
   return {};
 }
 
-Result<void> GoodputBench::run_round(unsigned round) {
+Result<void> GoodputBench::run_round(unsigned rate, unsigned round) {
   for (std::size_t i = 0; i < contestants_.size(); ++i) {
-    // Whoever comes first meets other conditions than the second: so each does in turn.
+    // Each goes first in turn.
     Contestant& contestant = contestants_[(i + round) % contestants_.size()];
-    const Cable& cable = contestant.default_offloads ? defaults_ : equal_;
-    const Sender::Config config{cable.net.near().interface_name, cable.net.near().address,
-                                directory_.path(), options_.file_bytes};
-    auto sender = contestant.start(config);
-    if (!sender) return tl::unexpected(std::move(sender.error()));
-    contestant.description = (*sender)->description();
-    if (round == 0) {
-      if (auto same = check_content(cable, file(), interrupt_); !same) return same;
-      continue;
-    }
-    for (Cell& cell : contestant.cells) {
-      auto done = download(cable, **sender, cell.rewritten_percent / 100.0, round, interrupt_);
-      if (!done) return tl::unexpected(std::move(done.error()));
-      cell.rounds.push_back(*done);
-    }
+    if (rate >= contestant.cells.size()) continue;
+    Cell& cell = contestant.cells[rate];
+    auto done = download(*contestant.cable, *contestant.sender, cell.rewritten_percent / 100.0,
+                         round, interrupt_);
+    if (!done) return tl::unexpected(std::move(done.error()));
+    if (round > 0) cell.rounds.push_back(*done);
   }
   return {};
 }
@@ -223,6 +272,14 @@ std::string file_system_of(const std::string& path) {
   return facts.f_type == tmpfs_magic ? "tmpfs" : "a disk's file system, cached";
 }
 
+bool is_virtual() {
+  std::ifstream cpus("/proc/cpuinfo");
+  for (std::string word; cpus >> word;) {
+    if (word == "hypervisor") return true;  // among the first processor's flags
+  }
+  return false;
+}
+
 std::string first_line_of(const std::vector<std::string>& argv) {
   const std::string output = test::run_command(argv).output;
   return output.substr(0, output.find('\n'));
@@ -234,25 +291,30 @@ void GoodputBench::print_conditions() const {
   std::printf("one curl downloads a file of %s on %s, median of %u rounds\n",
               cli::format_size(static_cast<double>(options_.file_bytes)).c_str(),
               file_system_of(directory_.path()).c_str(), options_.rounds);
-  std::printf("  system      Linux %s, %u cores\n", system.release,
-              std::thread::hardware_concurrency());
+  std::printf("  system      Linux %s, %u cores%s\n", system.release,
+              std::thread::hardware_concurrency(), is_virtual() ? ", a virtual machine" : "");
   std::printf("  network     veth pair, far end in a namespace, MTU 1500\n");
   std::printf("  offloads    TSO, GSO and GRO off at both ends, checksum offload %s at both ends\n",
               options_.checksum_offload ? "on (nobody sums)" : "off");
   std::printf(
       "              (inside, the kernel's TCP still cuts large segments late, by software;\n"
       "              frames per MiB, below, show what went over the cable)\n");
+  // Without the offload the kernel copies pages that a file shares before it sums a packet, so that
+  // the sum is that of the bytes (skb_checksum_help).
   std::printf(
-      "  copies      nginx sendfile on: none, the receiver copies out of the file's pages;\n"
+      "  copies      nginx sendfile on: %s;\n"
       "              sendfile off: one, in read(2). strictsend fragments: the kernel makes\n"
       "              one (AF_XDP copy mode); linear: the engine one, the kernel another.\n"
-      "              The receiver's copy to curl comes on top, alike for all.\n");
+      "              The receiver's copy to curl comes on top, alike for all.\n",
+      options_.checksum_offload ? "none, curl's read(2) takes what the file's pages hold by then"
+                                : "one, the kernel's before it sums");
   for (const Contestant& contestant : contestants_) {
-    if (contestant.description != "nginx")
-      std::printf("  %s: %s\n", contestant.name, contestant.description.c_str());
+    if (!contestant.sender->description().empty())
+      std::printf("  %-20s %s\n", contestant.name, contestant.sender->description().c_str());
   }
+  const std::string curl = first_line_of({"curl", "--version"});
   std::printf("  %s; %s\n\n", first_line_of({"nginx", "-v"}).c_str(),
-              first_line_of({"curl", "--version"}).c_str());
+              curl.substr(0, curl.find(" (")).c_str());
 }
 
 double mib_per_second(const Download& download, std::uint64_t bytes) {
@@ -338,7 +400,8 @@ int bench(int argc, char** argv) {
   }
   Interrupt interrupt;
   std::signal(SIGPIPE, SIG_IGN);
-  spdlog::set_level(spdlog::level::warn);
+  // What fails comes as a Result; that rewritten pages are lost at the end is meant.
+  spdlog::set_level(spdlog::level::critical);
   if (const auto reason = test::NetNamespacePair::unavailable()) {
     std::printf("skipped: %s\n", reason->c_str());
     return 77;
@@ -347,11 +410,7 @@ int bench(int argc, char** argv) {
     std::fprintf(stderr, "\ngoodput_bench: %s\n", error.message().c_str());
     return error.errno_value == ECANCELED ? Interrupt::exit_code : EXIT_FAILURE;
   };
-  auto equal = Cable::create(false, options->checksum_offload);
-  if (!equal) return failed(equal.error());
-  auto defaults = Cable::create(true, true);
-  if (!defaults) return failed(defaults.error());
-  GoodputBench bench(*options, std::move(*equal), std::move(*defaults), interrupt);
+  GoodputBench bench(*options, interrupt);
   if (auto done = bench.run(); !done) return failed(done.error());
   bench.print();
   return EXIT_SUCCESS;

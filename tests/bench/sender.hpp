@@ -45,6 +45,7 @@ class Sender {
   /// Processes other than this one that do the work.
   [[nodiscard]] virtual const std::vector<pid_t>& processes() const = 0;
   [[nodiscard]] virtual Counters counters() const = 0;
+  /// Port and packet form; empty for others than the engine.
   [[nodiscard]] virtual std::string description() const = 0;
 };
 

@@ -114,6 +114,9 @@ std::optional<CommandResult> ChildProcess::wait(Duration limit) {
     if (got == pid_) {
       exit_code_ = exit_code_of(status);
       pid_ = -1;
+      // The limit may have ended the reading above just before the last of its output came.
+      while (read_more(monotonic_now() + milliseconds(1))) {
+      }
     } else if (got < 0 && errno != EINTR) {
       pid_ = -1;
     } else if ((deadline - monotonic_now()).ns < 0) {
