@@ -13,7 +13,6 @@
 namespace strictsend::bench {
 namespace {
 
-using test::ChildProcess;
 using test::CommandResult;
 
 std::string url(const Cable& cable) {
@@ -26,11 +25,12 @@ Result<CommandResult> run_client(const Cable& cable, const std::vector<std::stri
   auto client = cable.net.spawn_in_namespace(argv);
   if (!client) return tl::unexpected(std::move(client.error()));
   while (true) {
-    if (auto ended = client->wait(milliseconds(200))) {
-      if (ended->exit_code != 0) return fail(argv[0], 0, ended->output);
-      return *std::move(ended);
-    }
+    auto ended = client->wait(milliseconds(200));
+    // Asked first: a Ctrl-C ends the client too.
     if (interrupt.asked()) return fail(argv[0], ECANCELED, "interrupted");
+    if (!ended) continue;
+    if (ended->exit_code != 0) return fail(argv[0], 0, ended->output);
+    return *std::move(ended);
   }
 }
 

@@ -406,9 +406,10 @@ int bench(int argc, char** argv) {
     std::printf("skipped: %s\n", reason->c_str());
     return 77;
   }
-  const auto failed = [](const Error& error) {
+  const auto failed = [&](const Error& error) {
     std::fprintf(stderr, "\ngoodput_bench: %s\n", error.message().c_str());
-    return error.errno_value == ECANCELED ? Interrupt::exit_code : EXIT_FAILURE;
+    // A Ctrl-C also ends the commands that it was waiting for.
+    return interrupt.asked() ? Interrupt::exit_code : EXIT_FAILURE;
   };
   GoodputBench bench(*options, interrupt);
   if (auto done = bench.run(); !done) return failed(done.error());

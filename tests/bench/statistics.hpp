@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 namespace strictsend::bench {
@@ -10,7 +12,7 @@ namespace strictsend::bench {
 /// The value below which so much of the samples lies; they must not be empty.
 inline double quantile(std::vector<double> samples, double share) {
   const auto last = static_cast<double>(samples.size() - 1);
-  const auto nth = samples.begin() + static_cast<std::ptrdiff_t>(share * last + 0.5);
+  const auto nth = samples.begin() + std::lround(share * last);
   std::nth_element(samples.begin(), nth, samples.end());
   return *nth;
 }
