@@ -11,6 +11,8 @@
 #include <memory>
 #include <vector>
 
+#include <spdlog/spdlog.h>
+
 #include "tests/bench/interrupt.hpp"
 #include "tests/bench/statistics.hpp"
 #include "tests/support/discard_engine.hpp"
@@ -57,6 +59,7 @@ double measure(DiscardEngine& engine, std::uint64_t segments) {
 
 int run_bench() {
   bench::Interrupt interrupt;
+  spdlog::set_level(spdlog::level::warn);
   TempFile disk;
   disk.write(std::vector<std::byte>(file_bytes, std::byte{7}));
   std::vector<Variant> variants;
