@@ -43,8 +43,10 @@ bool QueueProbe::is_free() {
   SocketConfig config;
   config.interface_index = interface_index_;
   config.queue = queue_;
-  // Any other answer than "busy" says that nothing is bound there: not even an interface.
-  if (bind_to_queue(socket_.get(), config) == EBUSY) return false;
+  // ENODEV: the interface is gone, and with it whatever it did. Every other error, ENOMEM say,
+  // comes before the kernel has looked and proves nothing.
+  const int error = bind_to_queue(socket_.get(), config);
+  if (error != 0 && error != ENODEV) return false;
   socket_.reset();  // it holds the queue now
   return true;
 }
