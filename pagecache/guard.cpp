@@ -7,12 +7,12 @@
 #include <array>
 #include <cerrno>
 #include <poll.h>
-#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 #include <utility>
 
 #include "base/mutation.hpp"
+#include "base/thread.hpp"
 #include "pagecache/cache_core.hpp"
 #include "pagecache/page_changer.hpp"
 
@@ -32,8 +32,9 @@ Result<std::unique_ptr<Guard>> Guard::start(CacheCore& core) {
   UniqueFd wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_fd.valid()) return fail("eventfd for the write guard", errno);
   std::unique_ptr<Guard> guard(new Guard(core, std::move(wake_fd)));
-  guard->thread_ = std::thread([raw = guard.get()] { raw->run(); });
-  ::pthread_setname_np(guard->thread_.native_handle(), "strictsend-grd");
+  auto thread = start_thread("strictsend-grd", [raw = guard.get()] { raw->run(); });
+  if (!thread) return tl::unexpected(thread.error());
+  guard->thread_ = *std::move(thread);
   return guard;
 }
 

@@ -7,8 +7,9 @@
 #include <array>
 #include <cerrno>
 #include <poll.h>
-#include <pthread.h>
 #include <utility>
+
+#include "base/thread.hpp"
 
 namespace strictsend::engine {
 
@@ -16,16 +17,17 @@ Result<std::unique_ptr<LoopThread>> LoopThread::start(std::unique_ptr<QueueLoop>
                                                       nic::Queue& queue, Duration spin) {
   UniqueFd wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_fd.valid()) return fail("eventfd", errno, "raise RLIMIT_NOFILE (ulimit -n)");
-  return std::unique_ptr<LoopThread>(
+  std::unique_ptr<LoopThread> made(
       new LoopThread(std::move(loop), queue, spin, std::move(wake_fd)));
+  auto thread = start_thread("strictsend-nic", [raw = made.get()] { raw->run(); });
+  if (!thread) return tl::unexpected(thread.error());
+  made->thread_ = *std::move(thread);
+  return made;
 }
 
 LoopThread::LoopThread(std::unique_ptr<QueueLoop> loop, nic::Queue& queue, Duration spin,
                        UniqueFd wake_fd)
-    : loop_(std::move(loop)), queue_(queue), spin_(spin), wake_fd_(std::move(wake_fd)) {
-  thread_ = std::thread([this] { run(); });
-  ::pthread_setname_np(thread_.native_handle(), "strictsend-nic");
-}
+    : loop_(std::move(loop)), queue_(queue), spin_(spin), wake_fd_(std::move(wake_fd)) {}
 
 LoopThread::~LoopThread() {
   stop();
