@@ -128,6 +128,7 @@ CacheCore::~CacheCore() {
 }
 
 void CacheCore::shutdown() {
+  shut_down_.store(true, std::memory_order_release);
   if (guard_ != nullptr) guard_->stop();
   if (uffd_) uffd_->close();
 }

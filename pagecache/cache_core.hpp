@@ -96,6 +96,7 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   ~CacheCore();
   /// Stops the guard and with it all protection. Nothing may be frozen any more.
   void shutdown();
+  [[nodiscard]] bool is_shut_down() const { return shut_down_.load(std::memory_order_acquire); }
 
   /// A file of `size_bytes` whose pages have frames and are protected. Its bytes are arbitrary: the
   /// loader fills `extents()` through the DMA view, the rest of the last page with zeros, and sets
@@ -136,6 +137,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   [[nodiscard]] const MappingIndex& mappings() const { return mappings_; }
   [[nodiscard]] CoreCounters& counters() { return counters_; }
   [[nodiscard]] SpareWaiters& spare_waiters() { return spare_waiters_; }
+  /// Writer: the guard; read by engine threads, which stop a device that lets writers wait.
+  [[nodiscard]] std::atomic<bool>& writers_wait_for_device() { return writers_wait_for_device_; }
   /// Null where this system cannot protect mappings (or protection is off).
   [[nodiscard]] const Userfaultfd* uffd() const { return uffd_ ? &*uffd_ : nullptr; }
   /// Why `uffd` is null.
@@ -150,6 +153,7 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
             std::optional<Userfaultfd> uffd, Error uffd_error);
   Result<SnapshotState*> freeze_range(const std::shared_ptr<CachedFile>& file, std::uint64_t offset,
                                       std::uint64_t length_bytes, std::vector<PageIndex>* dirty);
+  [[nodiscard]] SnapshotState* take_snapshot();
 
   const CacheConfig config_;
   const CacheTuning tuning_;
@@ -162,6 +166,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   SnapshotPool snapshots_;
   CoreCounters counters_;
   SpareWaiters spare_waiters_;
+  std::atomic<bool> writers_wait_for_device_{false};
+  std::atomic<bool> shut_down_{false};
   MappingIndex mappings_;
   std::optional<Userfaultfd> uffd_;
   Error uffd_error_;

@@ -118,9 +118,15 @@ Result<void> FileSet::refresh_version(std::shared_ptr<CachedFile>& file, bool in
       continue;
     }
     {
-      const std::unique_lock disk_lock(origin.disk->mutex, std::try_to_lock);
-      // A sync runs: what changes on disk now is ours.
-      if (!disk_lock.owns_lock()) return {};
+      std::unique_lock disk_lock(origin.disk->mutex, std::try_to_lock);
+      if (!disk_lock.owns_lock()) {
+        // A sync runs: what changes on disk now is ours. Anybody else holds the mutex to find out
+        // about a foreign change too, which may have come before this freeze: wait for that.
+        if (origin.disk->syncing.load(std::memory_order_acquire)) return {};
+        disk_lock.lock();
+        disk_lock.unlock();
+        continue;
+      }
       auto now_identity = origin.disk->backing.identify();
       if (!now_identity) return tl::unexpected(now_identity.error());
       const DiskChange change = disk_change(origin, *now_identity);
@@ -242,14 +248,14 @@ bool FileSet::evict_one() {
     CachedFile& file = *victim->second.file;
     lock.unlock();
     auto saved = sync_to_disk(file);
+    // Once it is not busy any more, somebody else may evict it.
+    const std::string name = disk_origin(file).disk->backing.name();
     lock.lock();
     victim->second.busy = false;  // busy entries are not erased, so the iterator still stands
     if (!saved) victim->second.unsaveable = true;
     lock.unlock();
     not_busy_.notify_all();
-    if (!saved)
-      spdlog::warn("{} stays in the cache: {}", disk_origin(file).disk->backing.name(),
-                   saved.error().message());
+    if (!saved) spdlog::warn("{} stays in the cache: {}", name, saved.error().message());
   }
 }
 

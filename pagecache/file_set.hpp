@@ -29,6 +29,8 @@ struct Disk {
   /// Held while the file is loaded, written back or looked at, so that nobody takes our own
   /// write-back for a foreign change. Application threads; before CachedFile::lock.
   std::mutex mutex;
+  /// A write-back holds `mutex` and may do so for long. Set and cleared by it.
+  std::atomic<bool> syncing{false};
   BackingFile backing;
 };
 

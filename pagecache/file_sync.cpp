@@ -118,6 +118,20 @@ void mark_changed(CachedFile& file, std::span<const PageIndex> pages) {
     if (page.value < file.page_count) file.dirty.set(page.value);
 }
 
+/// Tells others, while it lives, that the disk's mutex is held by a write-back.
+class Syncing {
+ public:
+  explicit Syncing(Disk& disk) : disk_(disk) {
+    disk_.syncing.store(true, std::memory_order_release);
+  }
+  Syncing(const Syncing&) = delete;
+  Syncing& operator=(const Syncing&) = delete;
+  ~Syncing() { disk_.syncing.store(false, std::memory_order_release); }
+
+ private:
+  Disk& disk_;
+};
+
 }  // namespace
 
 Result<void> sync_to_disk(CachedFile& file) {
@@ -125,9 +139,15 @@ Result<void> sync_to_disk(CachedFile& file) {
   DiskOrigin& origin = disk_origin(file);
   Disk& disk = *origin.disk;
   const std::scoped_lock disk_lock(disk.mutex);
+  const Syncing syncing(disk);
   const BackingFile& backing = disk.backing;
   if (!backing.writable())
     return fail("sync " + backing.name(), EBADF, "it was opened O_RDONLY; open it O_RDWR to sync");
+  if (core.is_shut_down()) {
+    return fail("sync " + backing.name(), ESHUTDOWN,
+                "its engine is gone, and what was written since cannot be told from the rest; sync "
+                "before the engine goes");
+  }
   auto before = backing.identify();
   if (!before) return tl::unexpected(before.error());
   if (!has_unsaved_changes(file)) return {};

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <time.h>
 
 #include "base/mutation.hpp"
@@ -21,6 +23,7 @@ namespace {
 /// Protected gaps up to this long are protected again rather than paid for with another call.
 constexpr std::uint64_t merge_gap_pages = 16;
 constexpr std::uint64_t prepass_chunk_pages = 64;
+constexpr Duration guard_wait_limit = seconds(1);
 
 /// Protects what is unprotected in [begin, end), under the lock. Returns an errno; after one,
 /// nothing is promised.
@@ -54,6 +57,8 @@ int protect_beforehand(CachedFile& file, std::uint64_t begin, std::uint64_t end)
     begin = file.unprotected.next(begin, limit);
     if (begin >= limit) return 0;
     const std::uint64_t chunk_end = std::min(begin + prepass_chunk_pages, limit);
+    // What tells the critical section that this page may have been written goes with its bit.
+    file.written = true;
     if (const int error = protect_range(file, begin, chunk_end); error != 0) return error;
     begin = chunk_end;
   }
@@ -148,10 +153,24 @@ Result<SnapshotState*> CacheCore::freeze_for_sync(const std::shared_ptr<CachedFi
   return freeze_range(file, 0, ~std::uint64_t{0}, &dirty);
 }
 
+/// Null when too many are live. Where only the guard has not collected the released ones yet, waits
+/// for it, but not for long: a processor that is busy elsewhere is no reason to refuse a freeze.
+SnapshotState* CacheCore::take_snapshot() {
+  const Time deadline = monotonic_now() + guard_wait_limit;
+  for (;;) {
+    SnapshotState* snapshot = snapshots_.take();
+    if (snapshot != nullptr || !snapshots_.is_behind() || monotonic_now() >= deadline)
+      return snapshot;
+    guard_->hurry();
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+}
+
 Result<SnapshotState*> CacheCore::freeze_range(const std::shared_ptr<CachedFile>& file,
                                                std::uint64_t offset, std::uint64_t length_bytes,
                                                std::vector<PageIndex>* dirty) {
-  SnapshotState* snapshot = snapshots_.take();
+  if (is_shut_down()) return fail("freeze", ESHUTDOWN, "the engine is gone");
+  SnapshotState* snapshot = take_snapshot();
   if (snapshot == nullptr) {
     return fail("freeze", ENOBUFS, "too many snapshots are live; release some first");
   }

@@ -174,13 +174,18 @@ void Guard::relieve_writers(Time now) {
     since = std::min(since, fault.since);
   if (const auto api_since = core_.spare_waiters().waiting_since())
     since = std::min(since, *api_since);
-  if (since == Time::never()) return;
+  if (since == Time::never()) {
+    core_.writers_wait_for_device().store(false, std::memory_order_relaxed);
+    return;
+  }
   const Duration limit = core_.config().writer_wait_limit;
   if (now - std::max(since, last_victim_) < limit) return;
 
   last_victim_ = now;
   SnapshotState* victim = choose_victim(now);
-  if (victim == nullptr) return;  // all frames are under descriptors: the device has to finish
+  // Null: all frames are under descriptors, and the device has to finish, or be stopped.
+  core_.writers_wait_for_device().store(victim == nullptr, std::memory_order_relaxed);
+  if (victim == nullptr) return;
   const std::shared_ptr<CachedFile> file = victim->file;
   {
     const std::scoped_lock lock(file->lock);

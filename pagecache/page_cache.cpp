@@ -99,8 +99,16 @@ std::uint64_t PageCache::frame_sum(FrameIndex frame, std::uint32_t offset, std::
       length);
 }
 
+bool PageCache::writers_wait_for_device() const {
+  return impl_->core->writers_wait_for_device().load(std::memory_order_relaxed);
+}
+
 CacheStats PageCache::stats() const {
   return impl_->core->stats();
+}
+
+void PageCache::close_files() {
+  impl_->source.reset();
 }
 
 bool PageCache::settle(Duration limit) {

@@ -103,11 +103,18 @@ class PageCache {
   [[nodiscard]] std::uint64_t frame_sum(FrameIndex frame, std::uint32_t offset,
                                         std::uint32_t length);
 
+  /// A writer has waited beyond its limit, and giving up sends has freed no frame, for all are
+  /// under descriptors. Any thread; one relaxed load.
+  [[nodiscard]] bool writers_wait_for_device() const;
+
   [[nodiscard]] CacheStats stats() const;
   /// Waits until the guard has collected everything that was released and brought every page home
   /// that can be. True when frames free + cached = total and no snapshot and no pin is left. Not an
   /// engine thread.
   [[nodiscard]] bool settle(Duration limit);
+  /// Writes back what was changed and can be, as the destructor does, and leaves everything else as
+  /// it is: for a cache that has to stay. Afterwards no file may be opened and nothing frozen.
+  void close_files();
 
  private:
   class Impl;

@@ -80,6 +80,8 @@ class SnapshotPool {
 
   /// Null when snapshots_max are live, or when the guard still holds too many released ones.
   [[nodiscard]] SnapshotState* take();
+  /// Whether `take` fails only because the guard still holds too many released ones.
+  [[nodiscard]] bool is_behind() const { return live() < live_max_; }
   /// Any thread, an engine's included; once for each take.
   void push_released(SnapshotState* snapshot);
   /// The guard: all that was released, newest first, linked by next_released.

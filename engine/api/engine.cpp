@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cerrno>
 #include <utility>
 
 #include "engine/api/engine_impl.hpp"
@@ -62,6 +63,7 @@ Result<File> Engine::open_file(int fd) {
 
 Result<Snapshot> Engine::freeze(File& file, std::uint64_t offset, std::uint64_t length_bytes) {
   STRICTSEND_ASSERT(file.valid());
+  if (impl_->is_stopped()) return fail("freeze", ESHUTDOWN, "the engine has been stopped");
   auto state = impl_->cache().freeze(file.impl_, offset, length_bytes);
   if (!state) return tl::unexpected(std::move(state.error()));
   Snapshot snapshot;

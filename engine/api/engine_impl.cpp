@@ -19,9 +19,12 @@ using engine::SpliceOp;
 
 namespace {
 
+constexpr Duration settle_limit = seconds(10);
+
 /// A device may read these frames until the process ends. So the arena stays as it is, and its
 /// guard goes on to keep writers of the mappings that applications still hold away from them.
 void keep_for_the_device(std::unique_ptr<pagecache::PageCache> cache) {
+  cache->close_files();
   static std::mutex mutex;
   static auto* const kept = new std::vector<std::unique_ptr<pagecache::PageCache>>;
   const std::lock_guard lock(mutex);
@@ -204,12 +207,14 @@ EngineStats Engine::Impl::stats() const {
   return stats;
 }
 
+bool Engine::Impl::is_stopped() const {
+  const std::lock_guard lock(mutex_);
+  return stopped_;
+}
+
 EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
-  const auto stopped = [this] {
-    const std::lock_guard lock(mutex_);
-    return stopped_;
-  };
-  if (stopped()) return stats();
+  const std::lock_guard one_stops(stop_mutex_);
+  if (is_stopped()) return stats();
   for (auto& thread : threads_)
     thread->drain();
   const Time limit = monotonic_now() + milliseconds(drain_ms);
@@ -227,10 +232,14 @@ EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
   for (const auto& thread : threads_)
     packets_quarantined_ += thread->packets_quarantined();
   const bool quarantined = packets_quarantined_ > 0;
-  // Whatever still cannot be collected is a snapshot that the application holds.
-  const bool settled = cache_->settle(quarantined ? Duration{} : seconds(10));
-  const EngineStats closing = stats();
-  STRICTSEND_ASSERT(quarantined || closing.frames_pinned == 0);
+  // What still cannot be collected is a snapshot that the application holds, or that a File::sync
+  // has, which may have ended at this very moment.
+  bool settled = cache_->settle(quarantined ? Duration{} : settle_limit);
+  EngineStats closing = stats();
+  if (!quarantined && !settled && closing.snapshots_live == 0) {
+    settled = cache_->settle(settle_limit);
+    closing = stats();
+  }
   STRICTSEND_ASSERT(quarantined || settled || closing.snapshots_live > 0);
   return closing;
 }

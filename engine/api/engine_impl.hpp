@@ -38,6 +38,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   Result<void> cancel(std::uint64_t splice_id);
   [[nodiscard]] EngineStats stats() const;
   EngineStats stop(std::uint32_t drain_ms);
+  [[nodiscard]] bool is_stopped() const;
 
   [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
   [[nodiscard]] int event_fd() const { return notifier_.event_fd(); }
@@ -60,6 +61,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   engine::Notifier notifier_;
   engine::EventQueue events_;
 
+  std::mutex stop_mutex_;  ///< held by `stop`; before mutex_
   /// Guards the splice pool and `stopped_`. Held for a moment by application threads, never by an
   /// engine thread; a submit pushes under it, so that nothing comes behind the last turn's intake.
   mutable std::mutex mutex_;

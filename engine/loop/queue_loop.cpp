@@ -121,7 +121,10 @@ void QueueLoop::run_timers() {
 }
 
 void QueueLoop::watch_device() {
-  if (outstanding_ == 0 || kick_error_ == ENETDOWN || port_.late_completion) {
+  // While the link is down, or where completions wait for more traffic, lateness is no fault. But a
+  // writer who needs the frames may wait only so long.
+  const bool may_be_late = kick_error_ == ENETDOWN || port_.late_completion;
+  if (outstanding_ == 0 || (may_be_late && !cache_.writers_wait_for_device())) {
     completion_seen_ = now_;
     return;
   }

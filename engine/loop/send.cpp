@@ -9,6 +9,8 @@ namespace strictsend::engine {
 
 void QueueLoop::pump_flows() {
   if (stopped_) return;
+  // Answers to what was received may fill a burst by themselves, each turn: they leave first.
+  if (pending_count_ >= burst) transmit_pending();
   // A flow whose page the guard is changing waits for the next turn, not for this one to end.
   FlowQueue<&Flow::ready_next> retry_later;
   while (pending_count_ < burst) {

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <fcntl.h>
 #include <filesystem>
@@ -64,7 +65,7 @@ class EngineStop : public ::testing::Test {
     ASSERT_TRUE(opened) << opened.error().message();
     engine = std::move(*opened);
     ASSERT_TRUE(engine->listen(port));
-    auto loaded = engine->open_file(root.path("file"), O_RDONLY);
+    auto loaded = engine->open_file(root.path("file"), O_RDWR);
     ASSERT_TRUE(loaded) << loaded.error().message();
     file = std::move(*loaded);
     guards = threads_named("strictsend-grd");
@@ -134,14 +135,38 @@ TEST_F(EngineStop, frames_that_the_kernel_does_not_let_go_of_are_quarantined) {
     }
   }
 
-  // The mapping outlives the engine, so its writers are still kept off those frames.
+  // Changes are written back at the end as always.
+  const std::byte changed{'Z'};
+  ASSERT_TRUE(file.write(std::span(&changed, 1), 100));
   engine.reset();
+  EXPECT_EQ(get_file(root.path("file"))[100], changed);
+
+  // The mapping outlives the engine, so its writers are still kept off those frames.
   EXPECT_EQ(threads_named("strictsend-grd"), guards);
   for (std::size_t at = 0; at < mapping->size(); at += 4096)
     (*mapping)[at] = std::byte{1};
   std::array<std::byte, 1> first{};
   ASSERT_TRUE(file.read(first, 0));
   EXPECT_EQ(first[0], std::byte{1});
+  ASSERT_TRUE(file.sync());
+  EXPECT_EQ(get_file(root.path("file"))[0], std::byte{1});
+}
+
+TEST_F(EngineStop, a_file_may_be_written_and_synced_meanwhile) {
+  std::atomic<bool> stopped = false;
+  std::thread writer([&] {
+    for (std::byte fill{1}; !stopped; fill = std::byte(std::to_integer<int>(fill) + 1)) {
+      const std::vector<std::byte> bytes(500'000, fill);
+      EXPECT_TRUE(file.write(bytes, 0));
+      EXPECT_TRUE(file.sync());
+    }
+  });
+  wait_until([&] { return get_file(root.path("file"))[0] == std::byte{3}; });
+  const EngineStats closing = engine->stop(0);
+  stopped = true;
+  writer.join();
+  EXPECT_FALSE(engine->freeze(file, 0, 1)) << "a stopped engine sends nothing any more";
+  EXPECT_LE(closing.snapshots_live, 1U);
 }
 
 TEST_F(EngineStop, everything_comes_back_where_the_kernel_lets_go) {

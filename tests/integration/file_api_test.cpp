@@ -273,6 +273,26 @@ TEST_F(FileApiTest, a_foreign_change_starts_a_new_version_for_later_snapshots) {
   EXPECT_EQ(other, file);
 }
 
+TEST_F(FileApiTest, freezes_at_once_all_see_a_foreign_change_that_came_before) {
+  for (std::uint64_t round = 0; round < 100; ++round) {
+    put("f", 16'384, 2 * round);
+    const auto file = disk_.open("f", O_RDONLY);
+    const Bytes changed = put("f", 16'384 + round % 2, 2 * round + 1);
+    std::atomic<int> ready{0};
+    std::atomic<int> stale{0};
+    const auto freeze = [&] {
+      auto handle = file;
+      for (++ready; ready < 2;) {
+      }
+      if (disk_.freeze(handle).bytes() != changed) ++stale;
+    };
+    std::thread other(freeze);
+    freeze();
+    other.join();
+    ASSERT_EQ(stale, 0) << "in round " << round;
+  }
+}
+
 TEST_F(FileApiTest, a_foreign_change_shows_when_the_file_is_opened_again) {
   put("file", 20'000, 1);
   disk_.open("file").reset();
@@ -502,6 +522,20 @@ TEST(FileCacheRoom, what_is_changed_is_written_back_when_the_cache_goes) {
   const Bytes content = get_file(dir.path("a"));
   ASSERT_EQ(content.size(), 5090U);
   EXPECT_TRUE(std::equal(piece.begin(), piece.end(), content.begin() + 4990));
+}
+
+TEST(FileCacheRoom, a_file_that_outlives_the_cache_says_that_it_cannot_be_synced) {
+  const test::TempDir dir(".");
+  put_file(dir.path("f"), random_bytes(10'000, 1));
+  auto cache = PageCache::create(CacheOnDisk::config_of(8 * mib));
+  ASSERT_TRUE(cache) << cache.error().message();
+  auto file = (*cache)->open_file(dir.path("f"), O_RDWR);
+  ASSERT_TRUE(file) << file.error().message();
+  cache->reset();
+  ASSERT_TRUE(file_write(**file, Bytes(100), 0));
+  const auto synced = file_sync(**file);
+  ASSERT_FALSE(synced);
+  EXPECT_EQ(synced.error().errno_value, ESHUTDOWN);
 }
 
 TEST(FileCacheRoom, too_many_snapshots_are_refused) {

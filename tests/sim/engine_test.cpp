@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole engine on the simulated NIC: what an application and its peers see.
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <fcntl.h>
 #include <optional>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -67,7 +70,9 @@ class EngineOnSim : public ::testing::TestWithParam<bool> {
 
   void rewrite_all() {
     const std::string other(content.size(), '#');
-    ASSERT_TRUE(pagecache::file_write(*file, std::as_bytes(std::span(other)), 0));
+    const auto written = pagecache::file_write(*file, std::as_bytes(std::span(other)), 0);
+    ASSERT_TRUE(written);
+    ASSERT_EQ(*written, content.size());
   }
 
   std::size_t count(Event::Kind kind) const {
@@ -100,6 +105,10 @@ class EngineOnSim : public ::testing::TestWithParam<bool> {
   std::vector<Event> events;
   std::vector<ConnectionId> accepted;
 };
+
+/// What concerns pages under descriptors, of which linear packets keep none.
+class FragmentsOnSim : public EngineOnSim {};
+INSTANTIATE_TEST_SUITE_P(Forms, FragmentsOnSim, ::testing::Values(false));
 
 INSTANTIATE_TEST_SUITE_P(Forms, EngineOnSim, ::testing::Bool(), [](const auto& form) {
   return form.param ? std::string("linear") : std::string("fragments");
@@ -306,6 +315,36 @@ TEST_P(EngineOnSim, a_device_that_completes_nothing_is_stopped_and_its_sends_fai
   ASSERT_TRUE(run_until_count(Event::Kind::released, 1, seconds(60)));
   EXPECT_EQ(last(Event::Kind::released)->result.error, ENETDOWN);
   EXPECT_EQ(engine->loop().counters().device_faults.get(), 1U);
+}
+
+TEST_P(FragmentsOnSim, a_device_that_a_writer_waits_for_is_stopped_even_while_the_link_is_down) {
+  options.cache.cache_bytes = 512 * page_bytes;
+  options.cache.spare_frames = 16;
+  options.edit = [](engine::LoopConfig& config) { config.device_timeout = milliseconds(10); };
+  // All file frames taken, and more of them under descriptors than there are spare ones.
+  start(496 * page_bytes);
+  SimClient* client = nullptr;
+  send(connect(client));
+  ASSERT_TRUE(engine->run_until([&] { return client->received().size() > 200'000; }, seconds(60)));
+  engine->port().set_link_up(false);
+  ASSERT_FALSE(engine->run_until([&] { return engine->loop().stopped(); }, seconds(1)))
+      << "nobody waits for it";
+  ASSERT_GT(engine->cache().stats().frames_pinned, options.cache.spare_frames);
+
+  std::atomic<bool> written = false;
+  std::thread writer([&] {
+    rewrite_all();
+    written = true;
+  });
+  // Virtual time goes on by itself; the guard and the writer live in real time.
+  for (int i = 0; i < 10'000 && !written; ++i) {
+    engine->run_for(milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  writer.join();
+  EXPECT_TRUE(written);
+  EXPECT_TRUE(engine->loop().stopped());
+  EXPECT_EQ(last(Event::Kind::released)->result.error, ENETDOWN);
 }
 
 TEST_P(EngineOnSim, a_stopped_device_that_still_holds_descriptors_keeps_their_frames) {

@@ -130,6 +130,12 @@ bool SimEngine::run_until(const std::function<bool()>& done, Duration limit) {
   return true;
 }
 
+void SimEngine::run_for(Duration duration) {
+  const Time end = now_ + duration;
+  run_until([] { return false; }, duration);
+  step(end);
+}
+
 Time SimEngine::next_time() const {
   // Work that is ready waits for nothing but the device; a guard that is busy with a page is real
   // time, of which a microsecond of virtual time stands for one look.

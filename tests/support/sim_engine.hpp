@@ -58,6 +58,8 @@ class SimEngine {
   /// Moves the time on from one thing that happens to the next until `done` or `limit`; false at
   /// the limit. Runs `between` after each step.
   bool run_until(const std::function<bool()>& done, Duration limit);
+  /// The same for so long, whether anything happens or not.
+  void run_for(Duration duration);
   std::function<void()> between;
 
   /// Aborts what is left, stops the device, lets the guard settle: true if everything balances.

@@ -84,6 +84,20 @@ TEST_F(CacheCoreTest, a_store_after_the_freeze_is_not_in_the_snapshot) {
   core->release(snapshot);
 }
 
+TEST_F(CacheCoreTest, a_write_that_no_fault_told_of_changes_the_tag_whatever_was_frozen_before) {
+  make(16);
+  MAP_OR_SKIP(bytes);
+  bytes[5 * page_bytes] = b;
+  auto first_page = core->freeze(file, 0, page_bytes);
+  ASSERT_TRUE(first_page.has_value());
+  bytes[5 * page_bytes] = c;  // outside of that range, so still unprotected
+  SnapshotState* whole = freeze();
+  EXPECT_EQ(first_byte(*core, *whole, 5), c);
+  EXPECT_NE((*first_page)->attributes.entity_tag, whole->attributes.entity_tag);
+  core->release(*first_page);
+  core->release(whole);
+}
+
 TEST_F(CacheCoreTest, each_snapshot_keeps_its_own_version_of_a_page) {
   make(4);
   MAP_OR_SKIP(bytes);

@@ -57,7 +57,8 @@ class STRICTSEND_API Snapshot {
 
 /// A file kept in the engine's page cache. Handles to one file share its pages. Copyable and cheap
 /// to copy; every method may be called by any thread but the engine's own, and may wait for the
-/// disk.
+/// disk. The engine writes changes back when it is destroyed; a handle that outlives it can still
+/// read and write its memory, but not sync (ESHUTDOWN).
 ///
 /// What is covered: writes through this class and through the mapping that `map` returns, by the
 /// CPU or by read(2) and O_DIRECT reads into it *that begin after the freeze*.
