@@ -14,15 +14,15 @@ struct Variant {
   bool checksum_offload;
 };
 
-class Oracle : public ::testing::TestWithParam<Variant> {};
+class OracleRuns : public ::testing::TestWithParam<Variant> {};
 
-INSTANTIATE_TEST_SUITE_P(Forms, Oracle,
+INSTANTIATE_TEST_SUITE_P(Forms, OracleRuns,
                          ::testing::Values(Variant{"fragments", false, false},
                                            Variant{"fragments_offload", false, true},
                                            Variant{"linear", true, false}),
                          [](const auto& variant) { return variant.param.name; });
 
-TEST_P(Oracle, every_byte_on_the_wire_is_the_snapshots) {
+TEST_P(OracleRuns, every_byte_on_the_wire_is_the_snapshots) {
   OracleReport sum;
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     OracleOptions options;
@@ -30,8 +30,9 @@ TEST_P(Oracle, every_byte_on_the_wire_is_the_snapshots) {
     options.linear = GetParam().linear;
     options.checksum_offload = GetParam().checksum_offload;
     const OracleReport report = run_oracle(options);
-    ASSERT_FALSE(report.violation) << *report.violation << "; reproduce: oracle_test --gtest_filter=*"
-                                   << GetParam().name << ", seed " << seed;
+    ASSERT_FALSE(report.violation)
+        << *report.violation << "; reproduce: oracle_test --gtest_filter=*" << GetParam().name
+        << ", seed " << seed;
     sum.frames_checked += report.frames_checked;
     sum.retransmissions += report.retransmissions;
     sum.pages_preserved += report.pages_preserved;
