@@ -156,14 +156,15 @@ Result<SnapshotState*> CacheCore::freeze_for_sync(const std::shared_ptr<CachedFi
 /// Null when too many are live. Where only the guard has not collected the released ones yet, waits
 /// for it, but not for long: a processor that is busy elsewhere is no reason to refuse a freeze.
 SnapshotState* CacheCore::take_snapshot() {
+  SnapshotState* snapshot = snapshots_.take();
+  if (snapshot != nullptr) return snapshot;
   const Time deadline = monotonic_now() + guard_wait_limit;
-  for (;;) {
-    SnapshotState* snapshot = snapshots_.take();
-    if (snapshot != nullptr || !snapshots_.is_behind() || monotonic_now() >= deadline)
-      return snapshot;
+  while (snapshot == nullptr && snapshots_.is_behind() && monotonic_now() < deadline) {
     guard_->hurry();
     std::this_thread::sleep_for(std::chrono::microseconds(200));
+    snapshot = snapshots_.take();
   }
+  return snapshot;
 }
 
 Result<SnapshotState*> CacheCore::freeze_range(const std::shared_ptr<CachedFile>& file,
