@@ -237,9 +237,9 @@ TEST_F(AfXdpLifecycle, memory_that_cannot_be_written_is_reported) {
 TEST_F(AfXdpLifecycle, another_program_that_leaves_no_room_is_named) {
   // libxdp's own AF_XDP program, attached the old way, without a dispatcher. ip mounts a bpffs on
   // /sys/fs/bpf for it and leaves it there: not on this machine's.
-  const CommandResult attached = run_command(
-      {"unshare", "--mount", "ip", "link", "set", "dev", config.interface_name, "xdpdrv", "obj",
-       "/usr/lib/x86_64-linux-gnu/bpf/xdpdump_xdp.o", "sec", "xdp"});
+  const CommandResult attached =
+      run_command({"unshare", "--mount", "ip", "link", "set", "dev", config.interface_name,
+                   "xdpdrv", "obj", "/usr/lib/x86_64-linux-gnu/bpf/xdpdump_xdp.o", "sec", "xdp"});
   if (attached.exit_code != 0) GTEST_SKIP() << "cannot attach a program: " << attached.output;
   const std::string message = refusal();
   EXPECT_NE(message.find("leaves no room beside it"), std::string::npos) << message;

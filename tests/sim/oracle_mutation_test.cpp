@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The oracle must be able to fail: with one guard step switched off it finds the torn byte, or the
 // memory that changed under a descriptor, on every one of ten seeds.
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "base/mutation.hpp"
 #include "tests/support/strictness_oracle.hpp"

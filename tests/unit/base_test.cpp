@@ -43,7 +43,8 @@ TEST(BigEndian, stores_the_most_significant_byte_first) {
 
 TEST(SipHash, matches_the_test_vector_of_its_paper_appendix_a) {
   std::array<unsigned char, 15> message{};
-  for (unsigned char i = 0; i < 15; ++i) message[i] = i;
+  for (unsigned char i = 0; i < 15; ++i)
+    message[i] = i;
   const SipKey key{0x0706050403020100, 0x0f0e0d0c0b0a0908};
   EXPECT_EQ(siphash(key, std::as_bytes(std::span(message))), 0xa129ca6149be45e5);
 }
