@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "nic/port.hpp"
 
@@ -10,6 +11,8 @@ namespace strictsend::nic {
 
 struct OpenPortOptions {
   std::string spec;  ///< "BACKEND:DEVICE", as on the command line: "af_xdp:eth0", "discard:"
+  std::vector<std::string> arguments;  ///< of the backend; DPDK's go to its EAL
+  std::uint32_t queues = 1;            ///< to be served; 0: as many as the device has
   DmaMemory memory;
   std::string pcap_path;  ///< record every packet there; empty: no recording
 };

@@ -4,10 +4,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/page.hpp"
@@ -29,7 +31,7 @@ using MacAddress = std::array<std::uint8_t, 6>;
 struct DmaMemory {
   std::byte* base = nullptr;     ///< page aligned, readable and writable
   std::uint64_t size_bytes = 0;  ///< whole pages
-  int fd = -1;                   ///< the memfd behind it (DPDK external memory wants one); borrowed
+  int fd = -1;                   ///< the memfd behind it; borrowed
   FrameIndex receive_begin;      ///< frames the port may receive into: [receive_begin, receive_end)
   FrameIndex receive_end;
 };
@@ -49,6 +51,16 @@ struct ChecksumRequest {
   std::uint16_t offset_bytes = 0;  ///< of the checksum field, from start_bytes
 };
 
+/// A packet that the device is to cut into several: TCP segmentation offload. The fragments hold
+/// the headers once and then the payload of all of them. The device repeats the headers, advances
+/// the sequence number, sets lengths, and leaves FIN and PSH to the last one. Always goes with a
+/// ChecksumRequest, and the pseudo-header sum in the checksum field then leaves out the length, and
+/// the IPv4 header checksum is 0 (DPDK's convention, RTE_MBUF_F_TX_TCP_SEG in rte_mbuf_core.h).
+struct SegmentationRequest {
+  std::uint16_t header_bytes = 0;   ///< Ethernet to TCP's options; all of it in the first fragment
+  std::uint16_t payload_bytes = 0;  ///< of each packet on the wire but the last
+};
+
 /// What an engine hands to a port: one packet as fragments in order, headers first. The descriptor
 /// set refers to the fragments' memory until the packet's completion is reaped; the engine keeps a
 /// pin on every frame meanwhile.
@@ -57,6 +69,7 @@ struct TxPacket {
   std::optional<ChecksumRequest> checksum;
   std::uint32_t cookie =
       0;  ///< returned by the completion; unique among the packets outstanding on this queue
+  std::optional<SegmentationRequest> segmentation;
 };
 
 /// What came of a descriptor. `sent` is "the device says it is done with the memory"; it proves no
@@ -98,10 +111,16 @@ struct PortCapabilities {
   std::uint32_t max_receive_bytes =
       0xffffffff;  ///< of a frame; larger ones are dropped: announce an MSS that fits
   bool checksum_offload = false;  ///< honours TxPacket::checksum
+  std::uint32_t segmented_bytes_max =
+      0;  ///< longest IP packet with TxPacket::segmentation, at most 65535; 0: not offered
+  std::uint32_t segmented_fragments_max = 0;  ///< of such a packet, the headers' included
   bool copies_payload = false;   ///< the driver or kernel behind copies each packet before the wire
   bool late_completion = false;  ///< completions may not come while nothing more is sent
   std::uint32_t header_headroom_bytes =
       0;  ///< bytes before the first fragment that the port overwrites (metadata)
+  bool owns_interface = false;  ///< no kernel behind it sees what is received: ARP and ping are the
+                                ///< engine's to answer, and every packet for it comes to a queue
+  std::uint64_t memory_bytes = 0;  ///< taken by the port besides the DMA memory
 };
 
 /// Counters of one queue. One writer: the queue's engine thread.
@@ -172,6 +191,12 @@ struct FlowFilter {
   std::uint16_t tcp_port = 0;                  ///< destination port, host order
 };
 
+/// A counter for people and monitors.
+struct Statistic {
+  std::string name;
+  std::uint64_t value = 0;
+};
+
 /// A network port: owns its queues and whatever it attached to the interface (an XDP program, a
 /// device), and undoes that when destroyed. Opened by a backend's named factory, by the thread that
 /// sets the engine up.
@@ -189,6 +214,16 @@ class Port {
 
   /// Steers one more flow to the queues (from then on the kernel does not see it). Set-up thread.
   virtual Result<void> accept_flows(const FlowFilter& filter) = 0;
+
+  /// The device's own counters, under the device's names. May ask the device: not for hot paths.
+  /// Any thread.
+  [[nodiscard]] virtual std::vector<Statistic> device_statistics() const { return {}; }
+
+  /// Where the backend has a monitoring channel of its own (DPDK telemetry), it shows these there
+  /// too, calling `source` on a thread of its own until the port ends. Set-up thread.
+  virtual void show_statistics(std::function<std::vector<Statistic>()> source) {
+    static_cast<void>(source);
+  }
 };
 
 }  // namespace strictsend::nic

@@ -28,7 +28,11 @@ PacketFault check_fragment(const PortCapabilities& capabilities, const DmaMemory
 PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& memory,
                          const TxPacket& packet) {
   if (packet.fragments.empty()) return PacketFault::no_fragments;
-  if (packet.fragments.size() > capabilities.max_fragments) return PacketFault::too_many_fragments;
+  const bool segmented = packet.segmentation.has_value();
+  if (packet.fragments.size() >
+      (segmented ? capabilities.segmented_fragments_max : capabilities.max_fragments))
+    return segmented && capabilities.segmented_bytes_max == 0 ? PacketFault::segmentation_request
+                                                              : PacketFault::too_many_fragments;
 
   std::uint64_t length_bytes = 0;
   for (const Fragment& fragment : packet.fragments) {
@@ -40,8 +44,16 @@ PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& 
   if (first.offset.value % page_bytes < capabilities.header_headroom_bytes)
     return PacketFault::no_headroom;
   if (length_bytes < ethernet_header_bytes) return PacketFault::packet_too_short;
-  if (length_bytes > ethernet_header_bytes + capabilities.mtu_bytes)
+  if (length_bytes > ethernet_header_bytes +
+                         (segmented ? capabilities.segmented_bytes_max : capabilities.mtu_bytes))
     return PacketFault::packet_too_long;
+  if (segmented && (!packet.checksum || packet.segmentation->payload_bytes == 0 ||
+                    packet.segmentation->header_bytes < ethernet_header_bytes ||
+                    packet.segmentation->header_bytes > first.length_bytes ||
+                    packet.segmentation->header_bytes - ethernet_header_bytes +
+                            packet.segmentation->payload_bytes >
+                        capabilities.mtu_bytes))
+    return PacketFault::segmentation_request;
   if (packet.checksum) {
     const std::uint64_t field_end =
         std::uint64_t{packet.checksum->start_bytes} + packet.checksum->offset_bytes + 2;
@@ -75,6 +87,8 @@ const char* to_string(PacketFault fault) {
       return "packet above the MTU";
     case PacketFault::checksum_request:
       return "checksum request that the port cannot honour";
+    case PacketFault::segmentation_request:
+      return "segmentation request that the port cannot honour";
   }
   return "unknown";
 }

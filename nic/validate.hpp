@@ -23,6 +23,7 @@ enum class PacketFault : std::uint8_t {
   packet_too_short,  ///< no room for an Ethernet header
   packet_too_long,   ///< above the MTU
   checksum_request,  ///< not offered by the port, or outside the first fragment
+  segmentation_request,  ///< not offered by the port, or without a checksum or a whole header
 };
 
 [[nodiscard]] const char* to_string(PacketFault fault);

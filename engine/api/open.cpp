@@ -129,7 +129,11 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
                               .fd = (*cache)->arena_fd(),
                               .receive_begin = port_begin.plus(tx_frames),
                               .receive_end = port_begin.plus(tx_frames + receive_frames)};
-  auto port = nic::open_port({config.nic, memory, config.pcap_path});
+  auto port = nic::open_port({.spec = config.nic,
+                              .arguments = config.nic_arguments,
+                              .queues = config.queues,
+                              .memory = memory,
+                              .pcap_path = config.pcap_path});
   if (!port) return tl::unexpected(std::move(port.error()));
 
   UniqueFd event_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
