@@ -13,6 +13,10 @@
 
 #include "nic/af_xdp/open.hpp"
 #include "nic/discard/discard_port.hpp"
+#include "nic/dpdk/nic_config.h"
+#if STRICTSEND_HAVE_DPDK
+#include "nic/dpdk/open.hpp"
+#endif
 #include "nic/pcap/pcap_port.hpp"
 
 namespace strictsend::nic {
@@ -49,8 +53,32 @@ Result<OpenedPort> opened(Result<std::unique_ptr<Backend>> port,
   return OpenedPort{std::move(*port), address};
 }
 
+Result<OpenedPort> open_dpdk([[maybe_unused]] const std::string& device,
+                             [[maybe_unused]] const OpenPortOptions& options) {
+#if STRICTSEND_HAVE_DPDK
+  dpdk::DpdkConfig config;
+  config.device = device;
+  config.queues = options.queues;
+  config.mtu_bytes = options.mtu_bytes;
+  return opened(dpdk::open_port(config, options.arguments, options.memory), std::nullopt);
+#else
+  return fail("open NIC", ENOTSUP,
+              "this build has no DPDK: install libdpdk-dev and build with -Ddpdk=enabled");
+#endif
+}
+
 Result<OpenedPort> open_backend(const std::string& backend, const std::string& device,
-                                const DmaMemory& memory) {
+                                const OpenPortOptions& options) {
+  const DmaMemory& memory = options.memory;
+  if (backend == "dpdk") return open_dpdk(device, options);
+  if (!options.arguments.empty()) {
+    return fail("open NIC", EINVAL,
+                "arguments for the backend are DPDK's; " + backend + ": takes none");
+  }
+  if (options.mtu_bytes != 0) {
+    return fail("open NIC", EINVAL,
+                "the MTU of " + backend + ": is the interface's; set it with ip link set mtu");
+  }
   if (backend == "af_xdp") {
     if (device.empty()) {
       return fail("open NIC", EINVAL, "name the interface: af_xdp:eth0 (ip link lists them)");
@@ -63,8 +91,9 @@ Result<OpenedPort> open_backend(const std::string& backend, const std::string& d
     return opened(DiscardPort::create(DiscardConfig{}, memory),
                   std::array<std::uint8_t, 4>{192, 0, 2, 1});
   }
-  return fail("open NIC", EINVAL,
-              "unknown kind \"" + backend + "\"; known are af_xdp:INTERFACE and discard:");
+  return fail(
+      "open NIC", EINVAL,
+      "unknown kind \"" + backend + "\"; known are af_xdp:INTERFACE, dpdk:PORT and discard:");
 }
 
 }  // namespace
@@ -76,7 +105,7 @@ Result<OpenedPort> open_port(const OpenPortOptions& options) {
                 "\"" + options.spec + "\" is not KIND:DEVICE; for example af_xdp:eth0");
   }
   Result<OpenedPort> port =
-      open_backend(options.spec.substr(0, colon), options.spec.substr(colon + 1), options.memory);
+      open_backend(options.spec.substr(0, colon), options.spec.substr(colon + 1), options);
   if (!port || options.pcap_path.empty()) return port;
   auto recording =
       PcapPort::create(std::move(port->port), options.memory, options.pcap_path, &wall_clock);

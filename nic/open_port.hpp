@@ -13,6 +13,7 @@ struct OpenPortOptions {
   std::string spec;  ///< "BACKEND:DEVICE", as on the command line: "af_xdp:eth0", "discard:"
   std::vector<std::string> arguments;  ///< of the backend; DPDK's go to its EAL
   std::uint32_t queues = 1;            ///< to be served; 0: as many as the device has
+  std::uint32_t mtu_bytes = 0;         ///< to be set, where no kernel does; 0: as it is
   DmaMemory memory;
   std::string pcap_path;  ///< record every packet there; empty: no recording
 };

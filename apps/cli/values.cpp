@@ -107,10 +107,20 @@ Parsed<Ipv4Address> parse_address(std::string_view text) {
 
 Parsed<std::string> parse_nic(std::string_view text) {
   constexpr std::string_view af_xdp = "af_xdp:";
+  constexpr std::string_view dpdk = "dpdk:";
   if (text == "discard:") return std::string(text);
+  if (text.starts_with(dpdk)) {
+    if (text.size() == dpdk.size())
+      return wrong(
+          "dpdk: wants a device behind it: dpdk:0000:01:00.0 (a PCI address), "
+          "dpdk:net_tap0 (a virtual device)");
+    return std::string(text);
+  }
   if (!text.starts_with(af_xdp))
-    return wrong(fmt::format(
-        "\"{}\" names no kind of port; write af_xdp:IFACE, for example af_xdp:eth0", text));
+    return wrong(
+        fmt::format("\"{}\" names no kind of port; write af_xdp:IFACE or dpdk:PORT, for "
+                    "example af_xdp:eth0",
+                    text));
   const std::string_view name = text.substr(af_xdp.size());
   // What the kernel takes: dev_valid_name() in net/core/dev.c.
   const bool valid = !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -25,8 +26,9 @@ po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
   add("help,h", "");
-  for (const char* name : {"nic", "root", "port", "address", "cache", "tx", "max-connections",
-                           "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
+  for (const char* name :
+       {"nic", "root", "port", "address", "cache", "tx", "mtu", "max-connections", "idle-timeout",
+        "request-timeout", "drain-timeout", "log-level", "pcap"})
     add(name, po::value<std::string>(), "");
   return options;
 }
@@ -98,12 +100,14 @@ Parsed<std::chrono::milliseconds> parse_timeout(const std::string& text) {
 
 tl::expected<ServeOptions, std::string> parse_serve_options(
     std::span<const std::string> arguments) {
+  // What stands behind -- is not ours: DPDK's EAL reads it.
+  const auto behind_options = std::find(arguments.begin(), arguments.end(), "--");
   po::variables_map values;
   try {
     namespace style = po::command_line_style;
     // No abbreviations: an option added later would change what they mean.
     constexpr int exact = style::unix_style & ~style::allow_guessing;
-    const std::vector<std::string> words(arguments.begin(), arguments.end());
+    const std::vector<std::string> words(arguments.begin(), behind_options);
     const po::options_description options = described();
     const po::positional_options_description no_positional;
     po::store(po::command_line_parser(words)
@@ -137,6 +141,8 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("address", cli::parse_address, [&](auto& v) { options.engine.address = v; });
   reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
+  reader.option("mtu", within(68, 65535),
+                [&](auto v) { options.engine.mtu_bytes = static_cast<std::uint32_t>(v); });
   reader.option("max-connections", within(1, connections_max),
                 [&](auto v) { options.engine.max_connections = static_cast<std::uint32_t>(v); });
   reader.option("idle-timeout", parse_timeout,
@@ -148,6 +154,12 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());
+  if (behind_options != arguments.end()) {
+    if (!options.engine.nic.starts_with("dpdk:"))
+      return tl::unexpected<std::string>(
+          "what stands behind -- are arguments for DPDK, which --nic dpdk:PORT alone takes");
+    options.engine.nic_arguments.assign(std::next(behind_options), arguments.end());
+  }
   // The engine resets what stands still; the session, which closes politely, goes first.
   const http::SessionLimits& limits = options.server.limits;
   options.engine.idle_timeout_ms =

@@ -132,6 +132,7 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   auto port = nic::open_port({.spec = config.nic,
                               .arguments = config.nic_arguments,
                               .queues = config.queues,
+                              .mtu_bytes = config.mtu_bytes,
                               .memory = memory,
                               .pcap_path = config.pcap_path});
   if (!port) return tl::unexpected(std::move(port.error()));

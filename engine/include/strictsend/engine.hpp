@@ -34,7 +34,8 @@ using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0,
 struct EngineConfig {
   std::string nic;  ///< "af_xdp:IFACE" or "discard:" (takes every packet, sends none)
   std::vector<std::string> nic_arguments;  ///< of the backend
-  std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread each; 0: all that it has
+  std::uint32_t mtu_bytes = 0;  ///< to be set where the engine owns the interface; 0: as it is
+  std::uint32_t queues = 0;     ///< NIC queues to serve, an engine thread each; 0: all that it has
   std::optional<Ipv4Address> address;  ///< default: the interface's first IPv4 address
   std::uint8_t prefix_bits = 24;  ///< of the network `address` is in, where the engine owns the
                                   ///< interface

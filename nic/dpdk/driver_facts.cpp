@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nic/dpdk/driver_facts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace strictsend::nic::dpdk {
+namespace {
+
+/// rte_eth_tx_done_cleanup appears nowhere: few drivers have it, and igb's wedges its queue when
+/// packets have several segments (tx_burst then takes nothing any more).
+constexpr DriverFacts intel_gigabit(bool report_each) {
+  // A buffer is freed when its slot is used again, a round of the ring later; the descriptors tell
+  // (em_rxtx.c, igb_rxtx.c: eth_em_tx_descriptor_status rounds up to the next reporting one).
+  return {.newest_status_is_true = true, .report_each = report_each};
+}
+
+/// Frees only inside a tx_burst that has packets, and only above the threshold (virtio_rxtx.c,
+/// virtio_xmit_pkts).
+constexpr DriverFacts virtio{
+    .free_eagerly = true, .peer_may_be_local = true, .tx_descriptors = 256};
+
+/// Any call of tx_burst frees what is done (vmxnet3_rxtx.c, vmxnet3_xmit_pkts).
+constexpr DriverFacts vmxnet3{};
+
+/// They write to a file descriptor or copy to a shared ring inside tx_burst.
+constexpr DriverFacts synchronous{.completes_in_burst = true,
+                                  .close_ends_dma = false,
+                                  .spreads_by_itself = true,
+                                  .is_virtual = true};
+constexpr DriverFacts synchronous_local{.completes_in_burst = true,
+                                        .close_ends_dma = false,
+                                        .spreads_by_itself = true,
+                                        .peer_may_be_local = true,
+                                        .is_virtual = true};
+/// Hands the mbufs themselves to whoever reads the ring.
+constexpr DriverFacts ring{.close_ends_dma = false,
+                           .spreads_by_itself = true,
+                           .peer_may_be_local = true,
+                           .is_virtual = true};
+
+constexpr std::array<std::pair<std::string_view, DriverFacts>, 9> known{{
+    {"net_e1000_em", intel_gigabit(true)},
+    {"net_e1000_igb", intel_gigabit(false)},
+    {"net_virtio", virtio},
+    {"net_vmxnet3", vmxnet3},
+    {"net_tap", synchronous_local},
+    {"net_af_packet", synchronous_local},
+    {"net_null", synchronous},
+    {"net_pcap", synchronous},
+    {"net_ring", ring},
+}};
+
+}  // namespace
+
+DriverFacts facts_of_driver(std::string_view driver_name) {
+  const auto found = std::find_if(known.begin(), known.end(),
+                                  [&](const auto& entry) { return entry.first == driver_name; });
+  return found != known.end() ? found->second : DriverFacts{};
+}
+
+}  // namespace strictsend::nic::dpdk

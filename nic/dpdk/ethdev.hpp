@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "nic/dpdk/plan.hpp"
+
+struct rte_device;
+struct rte_mempool;
+
+namespace strictsend::nic::dpdk {
+
+/// Told of a device's events, on DPDK's interrupt thread.
+class EthdevEvents {
+ public:
+  virtual void on_reset_wanted() = 0;
+  virtual void on_removed() = 0;
+
+ protected:
+  ~EthdevEvents() = default;
+};
+
+/// An ethdev port of DPDK's, found by name and owned from then on: configured, started, stopped,
+/// closed. Not synchronised: `close` and `reset` are called when no queue is in use.
+class Ethdev {
+ public:
+  /// The device called `name`: one that EAL has probed, or else one that it is told to probe now
+  /// ("0000:01:00.0", "net_tap1,iface=tap1").
+  static Result<std::unique_ptr<Ethdev>> find(const std::string& name);
+  Ethdev(const Ethdev&) = delete;
+  Ethdev& operator=(const Ethdev&) = delete;
+  ~Ethdev();
+
+  [[nodiscard]] const DeviceFacts& facts() const { return facts_; }
+  [[nodiscard]] rte_device* device() const { return device_; }
+  [[nodiscard]] std::uint16_t port_id() const { return port_id_; }
+  [[nodiscard]] std::uint16_t queues() const { return queues_; }
+  [[nodiscard]] std::uint16_t tx_descriptors() const { return tx_descriptors_; }
+  [[nodiscard]] bool is_link_up() const;
+  [[nodiscard]] std::vector<Statistic> extended_statistics() const;
+
+  /// Configures and starts it. `rx_pools` has a pool for each queue, and outlives the device.
+  Result<void> start(const DevicePlan& plan, const DriverFacts& driver,
+                     const std::vector<rte_mempool*>& rx_pools);
+  /// From now until `close`, during which the last event may still come.
+  void tell_events(EthdevEvents& events);
+  /// Stops, resets and starts it again as it was.
+  Result<void> reset();
+  /// Stops it and gives it back to the driver: no DMA afterwards. Idempotent.
+  void close();
+  /// What was configured for a queue, whatever had been asked for.
+  [[nodiscard]] bool reports_each_descriptor() const { return reports_each_; }
+
+  /// Descriptors of each receive queue that `start` will ask for.
+  [[nodiscard]] std::uint16_t rx_descriptors() const { return rx_descriptors_; }
+
+ private:
+  explicit Ethdev(std::uint16_t port_id) : port_id_(port_id) {}
+  Result<void> inspect();
+  Result<void> configure();
+  Result<void> set_up_queues();
+  [[nodiscard]] Result<void> failed(const char* operation, int result) const;
+
+  void forget_events();
+
+  const std::uint16_t port_id_;
+  DeviceFacts facts_;
+  rte_device* device_ = nullptr;
+  DevicePlan plan_;
+  DriverFacts driver_;
+  std::vector<rte_mempool*> rx_pools_;
+  std::uint16_t queues_ = 0;
+  std::uint16_t rx_descriptors_ = 512;
+  std::uint16_t tx_descriptors_ = 512;
+  bool reports_each_ = false;
+  /// The port's life against readers of statistics, which come on threads of their own.
+  mutable std::mutex mutex_;
+  bool closed_ = false;
+  EthdevEvents* events_ = nullptr;
+};
+
+}  // namespace strictsend::nic::dpdk

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nic/dpdk/open.hpp"
+
+#include <sched.h>
+
+#include <cerrno>
+#include <utility>
+
+#include <rte_ethdev.h>
+
+#include "nic/dpdk/eal.hpp"
+#include "nic/dpdk/port.hpp"
+
+namespace strictsend::nic::dpdk {
+namespace {
+
+/// Packets staged while the ring is full, over what the ring holds.
+constexpr std::uint32_t packets_beyond_ring = 128;
+/// Mbufs per packet that are there for sure; with more fragments in each, fewer packets are out.
+constexpr std::uint32_t mbufs_per_packet = 4;
+
+std::uint32_t usable_processors() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<std::uint32_t>(CPU_COUNT(&set));
+}
+
+/// The driver's facts as this device was really configured.
+DriverFacts confirmed(DriverFacts driver, const Ethdev& device) {
+  if (driver.report_each && !device.reports_each_descriptor()) driver.newest_status_is_true = false;
+  return driver;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
+                                        const std::vector<std::string>& eal_arguments,
+                                        const DmaMemory& memory) {
+  if (config.device.empty()) {
+    return fail("open NIC", EINVAL,
+                "name the device: dpdk:0000:01:00.0 (dpdk-devbind.py -s lists them), or a virtual "
+                "one such as dpdk:net_tap0");
+  }
+  if (auto started = start_eal(eal_arguments); !started) return tl::unexpected(started.error());
+  DpdkPort::Parts parts;
+  auto device = Ethdev::find(config.device);
+  if (!device) return tl::unexpected(std::move(device.error()));
+  parts.device = std::move(*device);
+  const DeviceFacts& facts = parts.device->facts();
+  const DriverFacts driver = facts_of_driver(facts.driver);
+  auto plan = plan_device(config, facts, driver, usable_processors());
+  if (!plan) return tl::unexpected(std::move(plan.error()));
+
+  auto region = DmaRegion::map(memory, parts.device->device(), facts.name.c_str(),
+                               driver.is_virtual);
+  if (!region) return tl::unexpected(std::move(region.error()));
+  parts.region = std::move(*region);
+
+  const std::uint32_t packets_each = driver.tx_descriptors + packets_beyond_ring;
+  const std::uint32_t rx_mbufs = 2U * parts.device->rx_descriptors();
+  const int socket = rte_eth_dev_socket_id(parts.device->port_id());
+  std::vector<rte_mempool*> rx_pools;
+  std::vector<rte_mempool*> tx_pools;
+  for (std::uint16_t i = 0; i < plan->queues; ++i) {
+    const std::string suffix =
+        "-" + std::to_string(parts.device->port_id()) + "-" + std::to_string(i);
+    auto rx = MbufPool::create("strictsend-rx" + suffix, rx_mbufs, plan->rx_data_bytes, socket);
+    if (!rx) return tl::unexpected(std::move(rx.error()));
+    auto tx = MbufPool::create("strictsend-tx" + suffix, packets_each * mbufs_per_packet, 0, socket);
+    if (!tx) return tl::unexpected(std::move(tx.error()));
+    rx_pools.push_back((*rx)->get());
+    tx_pools.push_back((*tx)->get());
+    parts.pools.push_back(std::move(*rx));
+    parts.pools.push_back(std::move(*tx));
+  }
+  if (auto done = parts.device->start(*plan, driver, rx_pools); !done)
+    return tl::unexpected(done.error());
+  const DriverFacts found = confirmed(driver, *parts.device);
+  plan->capabilities.late_completion = !found.completes_in_burst && !found.newest_status_is_true;
+  auto port = std::make_unique<DpdkPort>(std::move(parts), *plan, found, memory, tx_pools,
+                                         packets_each);
+  if (auto done = port->watch(); !done) return tl::unexpected(done.error());
+  return std::unique_ptr<Port>(std::move(port));
+}
+
+}  // namespace strictsend::nic::dpdk

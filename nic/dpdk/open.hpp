@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "nic/dpdk/plan.hpp"
+#include "nic/port.hpp"
+
+namespace strictsend::nic::dpdk {
+
+/// Opens a port of DPDK's, starting EAL with `eal_arguments` if this process has not yet. The
+/// engine owns the interface: no kernel sees what arrives there. `memory` outlives the port, and
+/// is registered and mapped for DMA whole. Set-up thread.
+Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
+                                        const std::vector<std::string>& eal_arguments,
+                                        const DmaMemory& memory);
+
+}  // namespace strictsend::nic::dpdk

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nic/dpdk/queue.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "base/assert.hpp"
+#include "base/clock.hpp"
+#include "nic/dpdk/ethdev.hpp"
+#include "nic/validate.hpp"
+#include "nic/wire/layout.hpp"
+
+namespace strictsend::nic::dpdk {
+namespace {
+
+/// How long the `stop` of one queue waits for the others', without which the port cannot be closed.
+constexpr Duration others_limit = seconds(5);
+
+/// The flags and lengths by which DPDK names what a ChecksumRequest says in bytes.
+void request_offloads(rte_mbuf& head, const TxPacket& packet) {
+  const ChecksumRequest& checksum = *packet.checksum;
+  const bool tcp = checksum.offset_bytes == offsetof(wire::TcpLayout, checksum);
+  const std::uint64_t ip_bytes = checksum.start_bytes - wire::ethernet_bytes;
+  std::uint64_t tcp_bytes = 0;
+  std::uint64_t segment_bytes = 0;
+  head.ol_flags |= RTE_MBUF_F_TX_IPV4 | (tcp ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM);
+  if (packet.segmentation) {
+    head.ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IP_CKSUM;
+    tcp_bytes = packet.segmentation->header_bytes - std::uint64_t{checksum.start_bytes};
+    segment_bytes = packet.segmentation->payload_bytes;
+  }
+  head.tx_offload =
+      rte_mbuf_tx_offload(wire::ethernet_bytes, ip_bytes, tcp_bytes, segment_bytes, 0, 0, 0);
+}
+
+RxChecksum checksum_of(const rte_mbuf& packet, RxChecksum otherwise) {
+  constexpr std::uint64_t both = RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK;
+  constexpr std::uint64_t good = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+  return (packet.ol_flags & both) == good ? RxChecksum::good : otherwise;
+}
+
+/// The record behind a chain that the device has not seen.
+TxRecord& record_of(const rte_mbuf& packet) {
+  return *static_cast<TxRecord*>(packet.shinfo->fcb_opaque);
+}
+
+}  // namespace
+
+DpdkQueue::DpdkQueue(Ethdev& device, std::uint16_t index, const DriverFacts& driver,
+                     PortState& state, const PortCapabilities& capabilities,
+                     const DmaMemory& memory, rte_mempool* tx_pool, std::uint32_t records)
+    : device_(device),
+      index_(index),
+      driver_(driver),
+      state_(state),
+      capabilities_(capabilities),
+      memory_(memory),
+      tx_pool_(tx_pool),
+      records_(std::make_unique<TxRecords>(records)) {}
+
+DpdkQueue::~DpdkQueue() {
+  stop();
+  std::array<TxCompletion, burst> ignored;
+  while (records_->collect(ignored) > 0) {
+  }
+  // A callback may still come for those: their memory stays.
+  if (records_->with_dpdk() > 0) static_cast<void>(records_.release());
+}
+
+bool DpdkQueue::enter() {
+  if (aside_) {
+    state_.aside[index_].store(false, std::memory_order_seq_cst);
+    aside_ = false;
+  }
+  if (state_.phase.load(std::memory_order_seq_cst) != PortState::Phase::running) {
+    step_aside();
+    return false;
+  }
+  if (!registered_) {
+    // Gives the thread a cache of every mempool. Without (too many threads) it works, slower.
+    static_cast<void>(rte_thread_register());
+    registered_ = true;
+  }
+  return true;
+}
+
+void DpdkQueue::step_aside() {
+  aside_ = true;
+  state_.aside[index_].store(true, std::memory_order_seq_cst);
+}
+
+std::size_t DpdkQueue::transmit(std::span<const TxPacket> packets) {
+  STRICTSEND_ASSERT(!stopped_);
+  if (!enter()) return 0;
+  std::size_t taken = 0;
+  for (const TxPacket& packet : packets) {
+    if (staged_count_ == staged_.size()) flush();
+    if (staged_count_ == staged_.size()) break;
+    STRICTSEND_ASSERT(check_packet(capabilities_, memory_, packet) == PacketFault::none);
+    rte_mbuf* head = chain(packet);
+    if (head == nullptr) break;
+    staged_[staged_count_++] = head;
+    counters_.tx_bytes += head->pkt_len;
+    ++taken;
+  }
+  counters_.tx_packets += taken;
+  return taken;
+}
+
+rte_mbuf* DpdkQueue::chain(const TxPacket& packet) {
+  const auto count = static_cast<std::uint16_t>(packet.fragments.size());
+  TxRecord* record = records_->take(packet.cookie, count);
+  if (record == nullptr) return nullptr;
+  std::array<rte_mbuf*, burst> mbufs;
+  STRICTSEND_DEBUG_ASSERT(count <= mbufs.size());
+  if (rte_pktmbuf_alloc_bulk(tx_pool_, mbufs.data(), count) != 0) {
+    records_->put_back(*record);
+    return nullptr;
+  }
+  rte_mbuf* head = mbufs[0];
+  std::uint32_t length = 0;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    const Fragment& fragment = packet.fragments[i];
+    rte_mbuf& mbuf = *mbufs[i];
+    std::byte* address = memory_.base + fragment.offset.value;
+    const auto bytes = static_cast<std::uint16_t>(fragment.length_bytes);
+    rte_pktmbuf_attach_extbuf(&mbuf, address, reinterpret_cast<std::uintptr_t>(address), bytes,
+                              &record->shared);
+    mbuf.data_len = bytes;
+    mbuf.next = i + 1 < count ? mbufs[i + 1U] : nullptr;
+    length += bytes;
+  }
+  head->nb_segs = count;
+  head->pkt_len = length;
+  if (packet.checksum) {
+    request_offloads(*head, packet);
+    staged_requests_ = true;
+  }
+  return head;
+}
+
+int DpdkQueue::kick() {
+  STRICTSEND_ASSERT(!stopped_);
+  if (!enter())
+    return state_.phase.load(std::memory_order_relaxed) == PortState::Phase::lost ? ENODEV : 0;
+  flush();
+  return state_.link_up.load(std::memory_order_relaxed) ? 0 : ENETDOWN;
+}
+
+void DpdkQueue::flush() {
+  std::size_t done = 0;
+  while (done < staged_count_) {
+    const auto waiting = static_cast<std::uint16_t>(staged_count_ - done);
+    rte_mbuf** first = staged_.data() + done;
+    const std::uint16_t ready =
+        staged_requests_ ? rte_eth_tx_prepare(device_.port_id(), index_, first, waiting) : waiting;
+    const std::uint16_t sent = rte_eth_tx_burst(device_.port_id(), index_, first, ready);
+    if (sent > 0) ++counters_.tx_kicks;
+    done += sent;
+    if (sent < ready) break;  // the ring is full
+    if (ready < waiting) reject(staged_[done++]);
+  }
+  std::copy(staged_.begin() + static_cast<std::ptrdiff_t>(done),
+            staged_.begin() + static_cast<std::ptrdiff_t>(staged_count_), staged_.begin());
+  staged_count_ -= done;
+  if (staged_count_ == 0) staged_requests_ = false;
+}
+
+/// The driver says that it can never send this one: it is completed as dropped.
+void DpdkQueue::reject(rte_mbuf* packet) {
+  record_of(*packet).status = TxStatus::dropped;
+  ++counters_.tx_invalid_descriptors;
+  rte_pktmbuf_free(packet);
+}
+
+std::size_t DpdkQueue::reap(std::span<TxCompletion> completions) {
+  std::size_t filled = records_->collect(completions);
+  if (!stopped_) {
+    if (filled == 0 && records_->outstanding() > 0 && enter()) filled = reclaim_idle(completions);
+  } else if (driver_.close_ends_dma &&
+             state_.phase.load(std::memory_order_acquire) == PortState::Phase::closed) {
+    filled += records_->complete_all(completions.subspan(filled), TxStatus::dropped);
+  }
+  for (std::size_t i = 0; i < filled; ++i) {
+    if (stopped_) completions[i].status = TxStatus::dropped;
+    if (completions[i].status == TxStatus::dropped) ++counters_.tx_dropped;
+  }
+  counters_.tx_completions += filled;
+  counters_.unexpected_completions = records_->unexpected();
+  return filled;
+}
+
+/// What the driver offers to get at completions while nothing more is sent.
+std::size_t DpdkQueue::reclaim_idle(std::span<TxCompletion> completions) {
+  if (driver_.completes_in_burst || staged_count_ > 0) return 0;
+  if (driver_.newest_status_is_true) {
+    const auto newest = static_cast<std::uint16_t>(device_.tx_descriptors() - 1);
+    if (rte_eth_tx_descriptor_status(device_.port_id(), index_, newest) == RTE_ETH_TX_DESC_DONE)
+      return records_->complete_all(completions, TxStatus::sent);
+    return 0;
+  }
+  static_cast<void>(rte_eth_tx_burst(device_.port_id(), index_, nullptr, 0));
+  return records_->collect(completions);
+}
+
+std::size_t DpdkQueue::receive(std::span<RxPacket> packets) {
+  if (!enter()) return 0;
+  const std::size_t room = std::min(packets.size(), held_.size() - held_count_);
+  rte_mbuf** first = held_.data() + held_count_;
+  const std::uint16_t count =
+      rte_eth_rx_burst(device_.port_id(), index_, first, static_cast<std::uint16_t>(room));
+  const RxChecksum unverified =
+      driver_.peer_may_be_local ? RxChecksum::partial : RxChecksum::unknown;
+  std::size_t filled = 0;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    const rte_mbuf& packet = *first[i];
+    if (packet.nb_segs != 1) {  // larger than asked for (PortCapabilities::max_receive_bytes)
+      ++counters_.rx_dropped;
+      continue;
+    }
+    packets[filled++] = {{rte_pktmbuf_mtod(&packet, const std::byte*), packet.data_len},
+                         checksum_of(packet, unverified)};
+    ++counters_.rx_packets;
+    counters_.rx_bytes += packet.data_len;
+  }
+  held_count_ += count;
+  return filled;
+}
+
+void DpdkQueue::release_received() {
+  if (held_count_ == 0) return;
+  rte_pktmbuf_free_bulk(held_.data(), static_cast<unsigned>(held_count_));
+  held_count_ = 0;
+}
+
+void DpdkQueue::stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  release_received();
+  for (std::size_t i = 0; i < staged_count_; ++i)
+    rte_pktmbuf_free(staged_[i]);
+  staged_count_ = 0;
+  step_aside();
+  // As long as another queue's thread may be inside the device, it cannot be closed.
+  if (state_.stopped.fetch_add(1, std::memory_order_acq_rel) + 1 == state_.queues) {
+    device_.close();
+    state_.phase.store(PortState::Phase::closed, std::memory_order_release);
+  } else {
+    const Time limit = monotonic_now() + others_limit;
+    while (state_.phase.load(std::memory_order_acquire) != PortState::Phase::closed &&
+           monotonic_now() < limit)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  if (registered_) rte_thread_unregister();
+  registered_ = false;
+}
+
+std::uint64_t DpdkQueue::memory_bytes() const {
+  return sizeof(*this) + records_->memory_bytes();
+}
+
+}  // namespace strictsend::nic::dpdk

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nic/dpdk/watcher.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/clock.hpp"
+#include "base/thread.hpp"
+#include "nic/dpdk/ethdev.hpp"
+
+namespace strictsend::nic::dpdk {
+namespace {
+
+constexpr std::chrono::milliseconds link_period{200};
+/// Engine threads look at their queues every second at least, and every millisecond while packets
+/// are out.
+constexpr Duration aside_limit = seconds(5);
+
+}  // namespace
+
+Result<void> Watcher::start() {
+  state_.link_up.store(device_.is_link_up(), std::memory_order_relaxed);
+  auto thread = start_thread("strictsend-link", [this] { run(); });
+  if (!thread) return tl::unexpected(thread.error());
+  thread_ = *std::move(thread);
+  device_.tell_events(*this);
+  return {};
+}
+
+void Watcher::stop() {
+  if (!thread_.joinable()) return;
+  ask(Wish::end);
+  thread_.join();
+}
+
+void Watcher::ask(Wish wish) {
+  {
+    const std::lock_guard lock(mutex_);
+    wish_ = std::max(wish_, wish);
+  }
+  changed_.notify_all();
+}
+
+void Watcher::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait_for(lock, link_period, [this] { return wish_ != Wish::none; });
+    const Wish wish = std::exchange(wish_, Wish::none);
+    if (wish == Wish::end) return;
+    lock.unlock();
+    if (wish == Wish::reset) reset();
+    if (wish == Wish::give_up) lose("it was removed");
+    if (state_.phase.load(std::memory_order_relaxed) == PortState::Phase::running) {
+      const bool up = device_.is_link_up();
+      if (up != state_.link_up.exchange(up, std::memory_order_relaxed))
+        spdlog::warn("{}: link {}", device_.facts().name, up ? "up" : "down");
+    }
+    lock.lock();
+  }
+}
+
+void Watcher::reset() {
+  PortState::Phase expected = PortState::Phase::running;
+  if (!state_.phase.compare_exchange_strong(expected, PortState::Phase::resetting,
+                                            std::memory_order_seq_cst))
+    return;
+  if (!wait_until_aside()) return lose("its queues did not come to rest for a reset");
+  if (const Result<void> done = device_.reset(); !done)
+    return lose(done.error().message().c_str());
+  resets_.fetch_add(1, std::memory_order_relaxed);
+  spdlog::warn("{}: reset", device_.facts().name);
+  expected = PortState::Phase::resetting;
+  state_.phase.compare_exchange_strong(expected, PortState::Phase::running,
+                                       std::memory_order_seq_cst);
+}
+
+bool Watcher::wait_until_aside() {
+  const Time limit = monotonic_now() + aside_limit;
+  std::uint32_t queue = 0;
+  while (queue < state_.queues) {
+    if (state_.aside[queue].load(std::memory_order_seq_cst)) {
+      ++queue;
+      continue;
+    }
+    if (monotonic_now() > limit) return false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (wish_ == Wish::end) return false;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  return true;
+}
+
+void Watcher::lose(const char* why) {
+  spdlog::error("{}: the device is lost: {}", device_.facts().name, why);
+  PortState::Phase phase = state_.phase.load(std::memory_order_relaxed);
+  while (phase != PortState::Phase::closed &&
+         !state_.phase.compare_exchange_weak(phase, PortState::Phase::lost,
+                                             std::memory_order_seq_cst)) {
+  }
+}
+
+}  // namespace strictsend::nic::dpdk
