@@ -4,13 +4,12 @@
 #include <sys/resource.h>
 
 #include <cerrno>
-#include <string>
-#include <unistd.h>
-
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_memory.h>
+#include <string>
+#include <unistd.h>
 
 #include "nic/dpdk/eal.hpp"
 
@@ -25,7 +24,8 @@ std::string mapping_hint(std::uint64_t bytes, const char* device_name) {
            std::to_string(bytes >> 10) + " KiB: raise it with ulimit -l unlimited, or run as root";
   }
   return "an IOMMU must map the memory: bind the device to vfio-pci (dpdk-devbind.py -b vfio-pci " +
-         std::string(device_name) + ") on a machine whose IOMMU is on (intel_iommu=on, amd_iommu=on)";
+         std::string(device_name) +
+         ") on a machine whose IOMMU is on (intel_iommu=on, amd_iommu=on)";
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 
 namespace strictsend::nic::dpdk {
 
-/// What a driver does and its capabilities do not say. Found in DPDK 22.11's sources (drivers/net/…)
-/// and by trying; what is not known of a driver stays at the careful default.
+/// What a driver does and its capabilities do not say. Found in DPDK 22.11's sources
+/// (drivers/net/…) and by trying; what is not known of a driver stays at the careful default.
 struct DriverFacts {
   /// Asked for the newest descriptor, rte_eth_tx_descriptor_status says whether the device has
   /// read everything before it too. Needs tx_rs_thresh 1 where `report_each` says so: the status

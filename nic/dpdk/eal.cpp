@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/dpdk/eal.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <mutex>
 #include <optional>
-#include <string_view>
-
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
+#include <sched.h>
+#include <string_view>
+
 #include <spdlog/spdlog.h>
 
 namespace strictsend::nic::dpdk {
@@ -148,7 +147,8 @@ Result<void> start_eal(const std::vector<std::string>& arguments) {
   const std::string complaints = take_eal_complaints();
   if (parsed < 0) {
     failed = true;
-    return fail("starting DPDK", error, (complaints.empty() ? "" : complaints + ": ") + hint_for(complaints));
+    return fail("starting DPDK", error,
+                (complaints.empty() ? "" : complaints + ": ") + hint_for(complaints));
   }
   if (parsed + 1 < static_cast<int>(words.size())) {
     spdlog::warn("DPDK did not take the argument \"{}\" and what follows",

@@ -6,12 +6,11 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <system_error>
-#include <thread>
-
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <system_error>
+#include <thread>
 
 #include "nic/dpdk/eal.hpp"
 
@@ -64,13 +63,15 @@ std::string pci_hint(const std::string& address) {
   const fs::path driver = fs::read_symlink(device / "driver", error);
   const std::string bound = driver.filename().string();
   const std::string bind = "dpdk-devbind.py -b vfio-pci " + address;
-  if (!fs::exists(device / "iommu_group", error) && bound != "uio_pci_generic" && bound != "igb_uio")
+  if (!fs::exists(device / "iommu_group", error) && bound != "uio_pci_generic" &&
+      bound != "igb_uio")
     return "it is in no IOMMU group: turn the IOMMU on (intel_iommu=on or amd_iommu=on on the "
            "kernel's command line), then " +
            bind;
   if (bound.empty()) return "no driver is bound to it: " + bind;
   if (bound != "vfio-pci")
-    return "it is bound to the kernel's " + bound + ": " + bind + " (it then disappears from the kernel)";
+    return "it is bound to the kernel's " + bound + ": " + bind +
+           " (it then disappears from the kernel)";
   return "it is bound to vfio-pci: all devices of its IOMMU group must be, /dev/vfio/* must be "
          "open to this user, and the driver's package (librte-net-…) installed";
 }
@@ -82,8 +83,9 @@ bool looks_like_pci(const std::string& name) {
 Error not_found(const std::string& name, const std::string& said) {
   const std::string known = known_devices();
   std::string hint = said.empty() ? "" : said + ": ";
-  hint += looks_like_pci(name) ? pci_hint(name)
-                               : "make it with --vdev=" + name + ",… after --, or name a PCI address";
+  hint += looks_like_pci(name)
+              ? pci_hint(name)
+              : "make it with --vdev=" + name + ",… after --, or name a PCI address";
   hint += known.empty() ? "; DPDK sees no port" : "; DPDK sees " + known;
   return fail("finding the DPDK port " + name, ENODEV, hint).value();
 }
@@ -187,8 +189,8 @@ Result<void> Ethdev::set_up_queues() {
   const int socket = rte_eth_dev_socket_id(port_id_);
   const auto node = socket < 0 ? 0U : static_cast<unsigned>(socket);
   for (std::uint16_t queue = 0; queue < queues_; ++queue) {
-    if (const int result = rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, node, &rx,
-                                                  rx_pools_[queue]);
+    if (const int result =
+            rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, node, &rx, rx_pools_[queue]);
         result != 0)
       return failed("rte_eth_rx_queue_setup", result);
     if (const int result = rte_eth_tx_queue_setup(port_id_, queue, tx_descriptors_, node, &tx);
@@ -196,8 +198,8 @@ Result<void> Ethdev::set_up_queues() {
       return failed("rte_eth_tx_queue_setup", result);
   }
   rte_eth_txq_info configured{};
-  reports_each_ = rte_eth_tx_queue_info_get(port_id_, 0, &configured) == 0 &&
-                  configured.conf.tx_rs_thresh == 1;
+  reports_each_ =
+      rte_eth_tx_queue_info_get(port_id_, 0, &configured) == 0 && configured.conf.tx_rs_thresh == 1;
   return {};
 }
 

@@ -2,7 +2,6 @@
 #include "nic/dpdk/mbuf_pool.hpp"
 
 #include <algorithm>
-
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>

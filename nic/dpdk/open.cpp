@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/dpdk/open.hpp"
 
-#include <sched.h>
-
 #include <cerrno>
-#include <utility>
-
 #include <rte_ethdev.h>
+#include <sched.h>
+#include <utility>
 
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/port.hpp"
@@ -51,8 +49,8 @@ Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
   auto plan = plan_device(config, facts, driver, usable_processors());
   if (!plan) return tl::unexpected(std::move(plan.error()));
 
-  auto region = DmaRegion::map(memory, parts.device->device(), facts.name.c_str(),
-                               driver.is_virtual);
+  auto region =
+      DmaRegion::map(memory, parts.device->device(), facts.name.c_str(), driver.is_virtual);
   if (!region) return tl::unexpected(std::move(region.error()));
   parts.region = std::move(*region);
 
@@ -66,7 +64,8 @@ Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
         "-" + std::to_string(parts.device->port_id()) + "-" + std::to_string(i);
     auto rx = MbufPool::create("strictsend-rx" + suffix, rx_mbufs, plan->rx_data_bytes, socket);
     if (!rx) return tl::unexpected(std::move(rx.error()));
-    auto tx = MbufPool::create("strictsend-tx" + suffix, packets_each * mbufs_per_packet, 0, socket);
+    auto tx =
+        MbufPool::create("strictsend-tx" + suffix, packets_each * mbufs_per_packet, 0, socket);
     if (!tx) return tl::unexpected(std::move(tx.error()));
     rx_pools.push_back((*rx)->get());
     tx_pools.push_back((*tx)->get());
@@ -77,8 +76,8 @@ Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
     return tl::unexpected(done.error());
   const DriverFacts found = confirmed(driver, *parts.device);
   plan->capabilities.late_completion = !found.completes_in_burst && !found.newest_status_is_true;
-  auto port = std::make_unique<DpdkPort>(std::move(parts), *plan, found, memory, tx_pools,
-                                         packets_each);
+  auto port =
+      std::make_unique<DpdkPort>(std::move(parts), *plan, found, memory, tx_pools, packets_each);
   if (auto done = port->watch(); !done) return tl::unexpected(done.error());
   return std::unique_ptr<Port>(std::move(port));
 }

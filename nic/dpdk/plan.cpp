@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-
 #include <rte_ethdev.h>
 
 namespace strictsend::nic::dpdk {
@@ -75,14 +74,12 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   if (!mtu) return tl::unexpected(std::move(mtu.error()));
   plan.mtu_bytes = *mtu;
   if (plan.queues > 1)
-    plan.rss_types =
-        device.rss_types & (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP);
+    plan.rss_types = device.rss_types & (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP);
 
   plan.rx_offloads =
       device.rx_offloads & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
   constexpr std::uint64_t checksums = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-  constexpr std::uint64_t segmentation =
-      RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+  constexpr std::uint64_t segmentation = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
   const bool several = (device.tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
   const bool sums = config.want_checksum_offload && (device.tx_offloads & checksums) == checksums;
   const bool cuts = config.want_segmentation && several && sums &&

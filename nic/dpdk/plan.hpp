@@ -23,8 +23,8 @@ struct DeviceFacts {
   std::uint64_t rss_types = 0;      ///< RTE_ETH_RSS_*
   std::uint16_t rx_queues_max = 1;
   std::uint16_t tx_queues_max = 1;
-  std::uint16_t segments_max = 0;      ///< of a packet for segmentation (nb_seg_max); 0: unknown
-  std::uint16_t mtu_segments_max = 0;  ///< of any other packet (nb_mtu_seg_max); 0: unknown
+  std::uint16_t segments_max = 0;         ///< of a packet for segmentation (nb_seg_max); 0: unknown
+  std::uint16_t mtu_segments_max = 0;     ///< of any other packet (nb_mtu_seg_max); 0: unknown
   std::uint32_t rx_buffer_bytes_max = 0;  ///< 0: it does not say
 };
 
@@ -43,14 +43,13 @@ struct DevicePlan {
   std::uint16_t mtu_bytes = 1500;
   std::uint64_t rx_offloads = 0;
   std::uint64_t tx_offloads = 0;
-  std::uint64_t rss_types = 0;  ///< 0: RSS is not used
+  std::uint64_t rss_types = 0;      ///< 0: RSS is not used
   std::uint32_t rx_data_bytes = 0;  ///< room for a received frame in one mbuf
   PortCapabilities capabilities;
 };
 
 /// The choice, apart from doing it. Fails where what was asked for cannot be had. Pure.
 [[nodiscard]] Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& device,
-                                             const DriverFacts& driver,
-                                             std::uint32_t processors);
+                                             const DriverFacts& driver, std::uint32_t processors);
 
 }  // namespace strictsend::nic::dpdk

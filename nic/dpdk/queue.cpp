@@ -4,11 +4,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <thread>
-
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#include <thread>
 
 #include "base/assert.hpp"
 #include "base/clock.hpp"

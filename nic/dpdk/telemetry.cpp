@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <charconv>
 #include <mutex>
+#include <rte_telemetry.h>
 #include <string_view>
 
-#include <rte_telemetry.h>
 #include <spdlog/spdlog.h>
 
 namespace strictsend::nic::dpdk {
@@ -41,9 +41,8 @@ Parameters split(const char* text) {
 /// The named source, or the only one there is.
 const TelemetrySource* find(const Registry& known, std::string_view name) {
   if (name.empty()) return known.sources.size() == 1 ? known.sources.front() : nullptr;
-  const auto found = std::find_if(known.sources.begin(), known.sources.end(), [&](auto* source) {
-    return source->telemetry_name() == name;
-  });
+  const auto found = std::find_if(known.sources.begin(), known.sources.end(),
+                                  [&](auto* source) { return source->telemetry_name() == name; });
   return found != known.sources.end() ? *found : nullptr;
 }
 
@@ -58,7 +57,8 @@ std::string key_of(std::string name) {
 int fill(rte_tel_data* data, const std::vector<Statistic>& statistics) {
   rte_tel_data_start_dict(data);
   for (const Statistic& statistic : statistics) {
-    if (rte_tel_data_add_dict_u64(data, key_of(statistic.name).c_str(), statistic.value) != 0) break;
+    if (rte_tel_data_add_dict_u64(data, key_of(statistic.name).c_str(), statistic.value) != 0)
+      break;
   }
   return 0;
 }
@@ -90,8 +90,7 @@ int show_queue(const char*, const char* parameters, rte_tel_data* data) {
   std::size_t index = 0;
   const char* end = given.rest.data() + given.rest.size();
   const auto [stopped, error] = std::from_chars(given.rest.data(), end, index);
-  if (error != std::errc{} || stopped != end || index >= source->telemetry_queues())
-    return -EINVAL;
+  if (error != std::errc{} || stopped != end || index >= source->telemetry_queues()) return -EINVAL;
   return fill(data, source->telemetry_queue(index));
 }
 

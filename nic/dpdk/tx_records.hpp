@@ -5,9 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
-
 #include <rte_mbuf.h>
+#include <span>
 
 #include "nic/port.hpp"
 

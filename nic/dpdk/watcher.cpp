@@ -68,8 +68,7 @@ void Watcher::reset() {
                                             std::memory_order_seq_cst))
     return;
   if (!wait_until_aside()) return lose("its queues did not come to rest for a reset");
-  if (const Result<void> done = device_.reset(); !done)
-    return lose(done.error().message().c_str());
+  if (const Result<void> done = device_.reset(); !done) return lose(done.error().message().c_str());
   resets_.fetch_add(1, std::memory_order_relaxed);
   spdlog::warn("{}: reset", device_.facts().name);
   expected = PortState::Phase::resetting;

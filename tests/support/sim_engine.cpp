@@ -23,13 +23,17 @@ std::unique_ptr<pagecache::PageCache> make_cache(pagecache::CacheConfig config,
   return std::move(*cache);
 }
 
-std::unique_ptr<nic::SimPort> make_port(const nic::SimConfig& config, pagecache::PageCache& cache) {
+nic::DmaMemory memory_of(pagecache::PageCache& cache) {
   const FrameIndex begin = cache.port_frames_begin();
-  auto port = nic::SimPort::create(config, {.base = cache.dma_view(),
-                                            .size_bytes = cache.arena_bytes(),
-                                            .fd = cache.arena_fd(),
-                                            .receive_begin = begin.plus(tx_frames),
-                                            .receive_end = begin.plus(tx_frames + receive_frames)});
+  return {.base = cache.dma_view(),
+          .size_bytes = cache.arena_bytes(),
+          .fd = cache.arena_fd(),
+          .receive_begin = begin.plus(tx_frames),
+          .receive_end = begin.plus(tx_frames + receive_frames)};
+}
+
+std::unique_ptr<nic::SimPort> make_port(const nic::SimConfig& config, pagecache::PageCache& cache) {
+  auto port = nic::SimPort::create(config, memory_of(cache));
   if (!port) throw std::runtime_error(port.error().message());
   return std::move(*port);
 }
@@ -41,6 +45,7 @@ SimEngine::SimEngine(Options options)
       now_(options_.sim.start_at),
       cache_(make_cache(options_.cache, options_.tuning)),
       port_(make_port(options_.sim, *cache_)),
+      adapter_(options_.adapt ? options_.adapt(*port_, memory_of(*cache_)) : nullptr),
       notifier_(UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       events_(notifier_),
       splices_(256) {
@@ -59,8 +64,9 @@ SimEngine::SimEngine(Options options)
   config.tx_buffers_begin = cache_->port_frames_begin();
   config.secret = {options_.sim.seed, 42};
   if (options_.edit) options_.edit(config);
-  loop_ = std::make_unique<engine::QueueLoop>(config, port_->queue(0), port_->capabilities(),
-                                              *cache_, notifier_, now_);
+  nic::Port& port = adapter_ ? adapter_->port() : *port_;
+  loop_ = std::make_unique<engine::QueueLoop>(config, port.queue(0), port.capabilities(), *cache_,
+                                              notifier_, now_);
   loop_->listen(options_.addresses.engine_port);
 }
 
@@ -162,7 +168,9 @@ void SimEngine::step(Time next) {
   }
   for (SimClient& client : clients_)
     client.on_time(now_);
+  if (adapter_) adapter_->pump();
   loop_->poll(now_);
+  if (adapter_) adapter_->pump();
   poll_events();
 }
 
@@ -184,6 +192,10 @@ bool SimEngine::stop_and_settle() {
   stopped_ = true;
   loop_->abort_all(now_, ECONNABORTED);
   loop_->stop_device();
+  if (adapter_) {
+    adapter_->release();
+    loop_->poll(now_);
+  }
   loop_->take_commands();
   poll_events();
   return splices_.in_use() == 0 && cache_->settle(seconds(10));

@@ -19,6 +19,23 @@
 
 namespace strictsend::testing {
 
+/// Something between the loop and the simulated port: another backend, whose device the simulated
+/// port plays.
+class PortAdapter {
+ public:
+  PortAdapter() = default;
+  PortAdapter(const PortAdapter&) = delete;
+  PortAdapter& operator=(const PortAdapter&) = delete;
+  virtual ~PortAdapter() = default;
+  [[nodiscard]] virtual nic::Port& port() = 0;
+  /// Moves what waits, both ways; after each thing that happens.
+  virtual void pump() = 0;
+  /// After the loop has stopped its queue: lets go of what the device holds.
+  virtual void release() = 0;
+};
+using MakeAdapter =
+    std::function<std::unique_ptr<PortAdapter>(nic::SimPort& sim, const nic::DmaMemory& memory)>;
+
 /// A whole engine on the simulated NIC in virtual time: page cache (with its real guard thread),
 /// port, loop, application side and clients, all driven by the test's one thread. Reproducible by
 /// its seed but for the guard's timing.
@@ -31,6 +48,7 @@ class SimEngine {
     std::function<void(engine::LoopConfig&)> edit;  ///< of the loop, before it is made
     bool linear = false;
     SimAddresses addresses;
+    MakeAdapter adapt;  ///< nothing: the loop is on the simulated port itself
   };
 
   explicit SimEngine(Options options);
@@ -74,6 +92,7 @@ class SimEngine {
   Time now_;
   std::unique_ptr<pagecache::PageCache> cache_;
   std::unique_ptr<nic::SimPort> port_;
+  std::unique_ptr<PortAdapter> adapter_;
   engine::Notifier notifier_;
   engine::EventQueue events_;
   engine::SplicePool splices_;

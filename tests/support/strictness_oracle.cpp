@@ -86,6 +86,7 @@ class Oracle {
     // A lost completion is this oracle's business, not a reason to give the device up.
     o.edit = [](engine::LoopConfig& config) { config.device_timeout = seconds(100'000); };
     o.linear = options_.linear;
+    o.adapt = options_.adapt;
     return o;
   }
 

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "tests/support/sim_engine.hpp"
+
 namespace strictsend::testing {
 
 /// One seeded run of a whole engine on the simulated NIC with late DMA: random files, writers of
@@ -16,6 +18,7 @@ struct OracleOptions {
   int splices = 60;  ///< to be submitted, over all connections
   bool lossy = true;
   bool checksum_offload = false;
+  MakeAdapter adapt;  ///< see SimEngine
 };
 
 struct OracleReport {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The oracle must be able to fail through DPDK too (dpdk_oracle_test.cpp). The mutants are the
+// engine's own; one more is the driver's.
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/mutation.hpp"
+#include "tests/support/ring_bridge.hpp"
+#include "tests/support/strictness_oracle.hpp"
+
+namespace strictsend::testing {
+namespace {
+
+OracleReport run(std::uint64_t seed, RingBridge::Options bridge = {}) {
+  OracleOptions options;
+  options.seed = seed;
+  options.adapt = over_ring(bridge);
+  return run_oracle(options);
+}
+
+/// Some run derived from the seed finds something wrong.
+bool is_found(std::uint64_t seed, RingBridge::Options bridge = {}) {
+  for (std::uint64_t attempt = 0; attempt < 50; ++attempt)
+    if (run(seed + 1'000 * attempt, bridge).violation) return true;
+  return false;
+}
+
+TEST(DpdkOracle, finds_a_driver_that_frees_before_it_reads) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed)
+    EXPECT_TRUE(is_found(seed, {.frees_early = true})) << "seed " << seed;
+}
+
+struct Mutant {
+  Mutation mutation;
+  const char* name;
+};
+
+class DpdkOracleMutations : public ::testing::TestWithParam<Mutant> {
+ protected:
+  void TearDown() override { MutationControl::active = Mutation::none; }
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, DpdkOracleMutations,
+    ::testing::Values(Mutant{Mutation::no_protect, "no_protect"},
+                      Mutant{Mutation::lift_under_descriptor, "lift_under_descriptor"},
+                      Mutant{Mutation::collect_too_early, "collect_too_early"},
+                      Mutant{Mutation::stale_sticky_bit, "stale_sticky_bit"},
+                      Mutant{Mutation::frame_reused_while_pinned, "frame_reused_while_pinned"},
+                      Mutant{Mutation::release_at_tx_completion, "release_at_tx_completion"},
+                      Mutant{Mutation::release_under_descriptor, "release_under_descriptor"}),
+    [](const auto& mutant) { return mutant.param.name; });
+
+TEST_P(DpdkOracleMutations, is_found) {
+  MutationControl::active = GetParam().mutation;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed)
+    EXPECT_TRUE(is_found(seed)) << GetParam().name << " on seed " << seed;
+}
+
+}  // namespace
+}  // namespace strictsend::testing
