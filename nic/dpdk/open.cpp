@@ -31,9 +31,9 @@ DriverFacts confirmed(DriverFacts driver, const Ethdev& device) {
 
 }  // namespace
 
-Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
-                                        const std::vector<std::string>& eal_arguments,
-                                        const DmaMemory& memory) {
+Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
+                                                 const std::vector<std::string>& eal_arguments,
+                                                 const DmaMemory& memory) {
   if (config.device.empty()) {
     return fail("open NIC", EINVAL,
                 "name the device: dpdk:0000:01:00.0 (dpdk-devbind.py -s lists them), or a virtual "
@@ -79,7 +79,15 @@ Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
   auto port =
       std::make_unique<DpdkPort>(std::move(parts), *plan, found, memory, tx_pools, packets_each);
   if (auto done = port->watch(); !done) return tl::unexpected(done.error());
-  return std::unique_ptr<Port>(std::move(port));
+  return port;
+}
+
+Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
+                                        const std::vector<std::string>& eal_arguments,
+                                        const DmaMemory& memory) {
+  auto port = open_dpdk_port(config, eal_arguments, memory);
+  if (!port) return tl::unexpected(std::move(port.error()));
+  return std::unique_ptr<Port>(std::move(*port));
 }
 
 }  // namespace strictsend::nic::dpdk

@@ -11,11 +11,18 @@
 
 namespace strictsend::nic::dpdk {
 
+class DpdkPort;
+
 /// Opens a port of DPDK's, starting EAL with `eal_arguments` if this process has not yet. The
 /// engine owns the interface: no kernel sees what arrives there. `memory` outlives the port, and
 /// is registered and mapped for DMA whole. Set-up thread.
 Result<std::unique_ptr<Port>> open_port(const DpdkConfig& config,
                                         const std::vector<std::string>& eal_arguments,
                                         const DmaMemory& memory);
+
+/// The same, for who includes DPDK's headers and wants more than a Port.
+Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
+                                                 const std::vector<std::string>& eal_arguments,
+                                                 const DmaMemory& memory);
 
 }  // namespace strictsend::nic::dpdk

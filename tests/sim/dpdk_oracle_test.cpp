@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strictness through DPDK: the oracle's engine on a net_ring port, whose packets a consumer reads as
-// late as the simulated device does, and frees then.
+// Strictness through DPDK: the oracle's engine on a net_ring port, whose packets a consumer reads
+// as late as the simulated device does, and frees then.
 #include <gtest/gtest.h>
 
 #include "tests/support/ring_bridge.hpp"

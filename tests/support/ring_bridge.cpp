@@ -2,29 +2,14 @@
 #include "tests/support/ring_bridge.hpp"
 
 #include <array>
-#include <atomic>
-#include <cstring>
-#include <span>
-#include <stdexcept>
-
-#include <rte_eth_ring.h>
 #include <rte_mbuf.h>
-#include <rte_ring.h>
-
-#include "nic/dpdk/eal.hpp"
-#include "nic/dpdk/open.hpp"
+#include <span>
+#include <utility>
 
 namespace strictsend::testing {
 namespace {
 
-constexpr unsigned ring_entries = 256;
 constexpr std::size_t packets_held_max = 1024;
-
-template <class T>
-T* must(T* made, const char* what) {
-  if (made == nullptr) throw std::runtime_error(std::string("no ") + what);
-  return made;
-}
 
 }  // namespace
 
@@ -35,45 +20,16 @@ MakeAdapter over_ring(RingBridge::Options options) {
 }
 
 RingBridge::RingBridge(nic::SimPort& sim, const nic::DmaMemory& memory, const Options& options)
-    : sim_(sim), memory_(memory), options_(options), held_(packets_held_max) {
-  static std::atomic<unsigned> instances = 0;
-  name_ = "bridge" + std::to_string(instances++);
+    : sim_(sim), memory_(memory), options_(options), ring_(memory), held_(packets_held_max) {
   for (std::size_t i = packets_held_max; i-- > 0;)
     cookies_.push_back(static_cast<std::uint32_t>(i));
-
-  const auto started = nic::dpdk::start_eal({"--no-huge", "--no-pci", "-m", "256", "--no-telemetry"});
-  if (!started) throw std::runtime_error(started.error().message());
-  const unsigned one_each = RING_F_SP_ENQ | RING_F_SC_DEQ;
-  to_device_ = must(rte_ring_create((name_ + "-tx").c_str(), ring_entries, 0, one_each), "ring");
-  from_device_ = must(rte_ring_create((name_ + "-rx").c_str(), ring_entries, 0, one_each), "ring");
-  receive_pool_ =
-      must(rte_pktmbuf_pool_create((name_ + "-rx").c_str(), 1023, 0, 0, 4096, 0), "mbuf pool");
-  if (rte_eth_from_rings(name_.c_str(), &from_device_, 1, &to_device_, 1, 0) < 0)
-    throw std::runtime_error("no net_ring port");
-  nic::dpdk::DpdkConfig config;
-  config.device = "net_ring_" + name_;
-  config.queues = 1;
-  auto port = nic::dpdk::open_port(config, {}, memory);
-  if (!port) throw std::runtime_error(port.error().message());
-  port_ = std::move(*port);
-}
-
-RingBridge::~RingBridge() {
-  port_.reset();
-  rte_ring_free(to_device_);
-  rte_ring_free(from_device_);
-  rte_mempool_free(receive_pool_);
 }
 
 void RingBridge::pump() {
   take_completions();
   while (true) {
-    if (waiting_ == nullptr) {
-      void* object = nullptr;
-      if (rte_ring_dequeue(to_device_, &object) != 0) break;
-      waiting_ = static_cast<rte_mbuf*>(object);
-    }
-    if (!pass_on(*waiting_)) break;
+    if (waiting_ == nullptr) waiting_ = ring_.take();
+    if (waiting_ == nullptr || !pass_on(*waiting_)) break;
     waiting_ = nullptr;
   }
   static_cast<void>(sim_.queue(0).kick());
@@ -92,7 +48,6 @@ bool RingBridge::pass_on(rte_mbuf& chain) {
   const nic::TxPacket packet{std::span(fragments).first(count), std::nullopt, cookies_.back()};
   if (sim_.queue(0).transmit({&packet, 1}) == 0) return false;
   cookies_.pop_back();
-  ++packets_passed_;
   held_[packet.cookie] = &chain;
   if (options_.frees_early) rte_pktmbuf_free(std::exchange(held_[packet.cookie], nullptr));
   return true;
@@ -113,11 +68,7 @@ void RingBridge::deliver_received() {
   std::array<nic::RxPacket, 64> packets;
   const std::size_t count = sim_.queue(0).receive(packets);
   for (std::size_t i = 0; i < count; ++i) {
-    rte_mbuf* mbuf = rte_pktmbuf_alloc(receive_pool_);
-    if (mbuf == nullptr) break;
-    std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(packets[i].bytes.size())),
-                packets[i].bytes.data(), packets[i].bytes.size());
-    if (rte_ring_enqueue(from_device_, mbuf) != 0) rte_pktmbuf_free(mbuf);
+    if (!ring_.inject({packets[i].bytes.begin(), packets[i].bytes.end()})) break;
   }
   sim_.queue(0).release_received();
 }
@@ -126,10 +77,8 @@ void RingBridge::release() {
   sim_.queue(0).stop();
   take_completions();
   if (waiting_ != nullptr) rte_pktmbuf_free(std::exchange(waiting_, nullptr));
-  void* object = nullptr;
-  for (rte_ring* ring : {to_device_, from_device_})
-    while (rte_ring_dequeue(ring, &object) == 0)
-      rte_pktmbuf_free(static_cast<rte_mbuf*>(object));
+  while (rte_mbuf* packet = ring_.take())
+    rte_pktmbuf_free(packet);
 }
 
 }  // namespace strictsend::testing

@@ -3,15 +3,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "nic/sim/sim_port.hpp"
+#include "tests/support/ring_port.hpp"
 #include "tests/support/sim_engine.hpp"
-
-struct rte_mbuf;
-struct rte_mempool;
-struct rte_ring;
 
 namespace strictsend::testing {
 
@@ -26,15 +22,11 @@ class RingBridge final : public PortAdapter {
     bool frees_early = false;
   };
 
-  /// Starts EAL for the process with the first one.
   RingBridge(nic::SimPort& sim, const nic::DmaMemory& memory, const Options& options);
-  ~RingBridge() override;
 
-  [[nodiscard]] nic::Port& port() override { return *port_; }
+  [[nodiscard]] nic::Port& port() override { return ring_.port(); }
   void pump() override;
   void release() override;
-
-  [[nodiscard]] std::uint64_t packets_passed() const { return packets_passed_; }
 
  private:
   bool pass_on(rte_mbuf& chain);
@@ -44,15 +36,10 @@ class RingBridge final : public PortAdapter {
   nic::SimPort& sim_;
   const nic::DmaMemory memory_;
   const Options options_;
-  std::string name_;
-  rte_ring* to_device_ = nullptr;
-  rte_ring* from_device_ = nullptr;
-  rte_mempool* receive_pool_ = nullptr;
-  std::unique_ptr<nic::Port> port_;
+  RingPort ring_;
   std::vector<rte_mbuf*> held_;  ///< by the simulated device, by cookie
   std::vector<std::uint32_t> cookies_;
   rte_mbuf* waiting_ = nullptr;  ///< dequeued, but the simulated ring is full
-  std::uint64_t packets_passed_ = 0;
 };
 
 /// For SimEngine::Options::adapt.
