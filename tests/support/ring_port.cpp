@@ -3,11 +3,10 @@
 
 #include <atomic>
 #include <cstring>
-#include <stdexcept>
-
 #include <rte_eth_ring.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <stdexcept>
 
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/open.hpp"

@@ -15,9 +15,9 @@ struct rte_ring;
 
 namespace strictsend::testing {
 
-/// DPDK's port on a net_ring, and the rings' other ends: the test is the device. What tx_burst hands
-/// over lies in `to_device` until the test takes and frees it, which completes it. Starts EAL, for
-/// the process, with the first one. Everything must have been freed when it ends.
+/// DPDK's port on a net_ring, and the rings' other ends: the test is the device. What tx_burst
+/// hands over lies in `to_device` until the test takes and frees it, which completes it. Starts
+/// EAL, for the process, with the first one. Everything must have been freed when it ends.
 class RingPort {
  public:
   RingPort(const nic::DmaMemory& memory, std::uint32_t queues = 1, unsigned ring_entries = 256);
