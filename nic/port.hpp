@@ -56,9 +56,12 @@ struct ChecksumRequest {
 /// the sequence number, sets lengths, and leaves FIN and PSH to the last one. Always goes with a
 /// ChecksumRequest, and the pseudo-header sum in the checksum field then leaves out the length, and
 /// the IPv4 header checksum is 0 (DPDK's convention, RTE_MBUF_F_TX_TCP_SEG in rte_mbuf_core.h).
+/// nic/segmentation.hpp is this in software.
 struct SegmentationRequest {
+  /// Smaller packets are not asked for: drivers refuse them, or take the queue down as malicious.
+  static constexpr std::uint16_t payload_bytes_min = 512;
   std::uint16_t header_bytes = 0;   ///< Ethernet to TCP's options; all of it in the first fragment
-  std::uint16_t payload_bytes = 0;  ///< of each packet on the wire but the last
+  std::uint16_t payload_bytes = 0;  ///< of each packet on the wire but the last; there are several
 };
 
 /// What an engine hands to a port: one packet as fragments in order, headers first. The descriptor
@@ -112,7 +115,8 @@ struct PortCapabilities {
       0xffffffff;  ///< of a frame; larger ones are dropped: announce an MSS that fits
   bool checksum_offload = false;  ///< honours TxPacket::checksum
   std::uint32_t segmented_bytes_max =
-      0;  ///< longest IP packet with TxPacket::segmentation, at most 65535; 0: not offered
+      0;  ///< longest IP packet with TxPacket::segmentation, at most 65535; 0: not offered (and
+          ///< never without checksum_offload)
   std::uint32_t segmented_fragments_max = 0;  ///< of such a packet, the headers' included
   bool copies_payload = false;   ///< the driver or kernel behind copies each packet before the wire
   bool late_completion = false;  ///< completions may not come while nothing more is sent

@@ -5,6 +5,7 @@ namespace strictsend::nic {
 namespace {
 
 constexpr std::uint64_t ethernet_header_bytes = 14;
+constexpr std::uint64_t headers_bytes_min = ethernet_header_bytes + 20 + 20;  // IPv4 and TCP
 
 PacketFault check_fragment(const PortCapabilities& capabilities, const DmaMemory& memory,
                            const Fragment& fragment) {
@@ -23,16 +24,32 @@ PacketFault check_fragment(const PortCapabilities& capabilities, const DmaMemory
   return PacketFault::none;
 }
 
+/// Whether a request to cut this packet makes sense: `length_bytes` is the whole frame's,
+/// `first_bytes` its first fragment's.
+bool can_be_cut(const PortCapabilities& capabilities, const TxPacket& packet,
+                std::uint64_t length_bytes, std::uint64_t first_bytes) {
+  const std::uint64_t header_bytes = packet.segmentation->header_bytes;
+  const std::uint64_t payload_bytes = packet.segmentation->payload_bytes;
+  if (!packet.checksum || header_bytes < headers_bytes_min || header_bytes > first_bytes)
+    return false;
+  const std::uint64_t field_end =
+      std::uint64_t{packet.checksum->start_bytes} + packet.checksum->offset_bytes + 2;
+  if (field_end > header_bytes) return false;
+  if (payload_bytes < SegmentationRequest::payload_bytes_min) return false;
+  if (header_bytes - ethernet_header_bytes + payload_bytes > capabilities.mtu_bytes) return false;
+  return length_bytes > header_bytes + payload_bytes;  // one packet needs no cutting
+}
+
 }  // namespace
 
 PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& memory,
                          const TxPacket& packet) {
   if (packet.fragments.empty()) return PacketFault::no_fragments;
   const bool segmented = packet.segmentation.has_value();
+  if (segmented && capabilities.segmented_bytes_max == 0) return PacketFault::segmentation_request;
   if (packet.fragments.size() >
       (segmented ? capabilities.segmented_fragments_max : capabilities.max_fragments))
-    return segmented && capabilities.segmented_bytes_max == 0 ? PacketFault::segmentation_request
-                                                              : PacketFault::too_many_fragments;
+    return PacketFault::too_many_fragments;
 
   std::uint64_t length_bytes = 0;
   for (const Fragment& fragment : packet.fragments) {
@@ -47,12 +64,7 @@ PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& 
   if (length_bytes > ethernet_header_bytes +
                          (segmented ? capabilities.segmented_bytes_max : capabilities.mtu_bytes))
     return PacketFault::packet_too_long;
-  if (segmented && (!packet.checksum || packet.segmentation->payload_bytes == 0 ||
-                    packet.segmentation->header_bytes < ethernet_header_bytes ||
-                    packet.segmentation->header_bytes > first.length_bytes ||
-                    packet.segmentation->header_bytes - ethernet_header_bytes +
-                            packet.segmentation->payload_bytes >
-                        capabilities.mtu_bytes))
+  if (segmented && !can_be_cut(capabilities, packet, length_bytes, first.length_bytes))
     return PacketFault::segmentation_request;
   if (packet.checksum) {
     const std::uint64_t field_end =

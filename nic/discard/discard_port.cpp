@@ -17,7 +17,10 @@ PortCapabilities capabilities_of(const DiscardConfig& config) {
           .max_fragments = config.max_fragments,
           .max_fragment_bytes = config.max_fragment_bytes,
           .fragment_crosses_page = config.fragment_crosses_page,
-          .checksum_offload = config.checksum_offload};
+          .checksum_offload = config.checksum_offload,
+          .segmented_bytes_max = config.segmented_bytes_max,
+          .segmented_fragments_max =
+              config.segmented_bytes_max != 0 ? config.segmented_fragments_max : 0};
 }
 
 }  // namespace
@@ -29,6 +32,8 @@ Result<std::unique_ptr<DiscardPort>> DiscardPort::create(const DiscardConfig& co
     return fail("open discard port", EINVAL, "its receive frames must lie inside the DMA memory");
   if (config.tx_ring_packets == 0 || config.max_fragments == 0)
     return fail("open discard port", EINVAL, "rings and packets need room for at least one");
+  if (config.segmented_bytes_max != 0 && !config.checksum_offload)
+    return fail("open discard port", EINVAL, "segmentation needs checksum_offload");
   return std::unique_ptr<DiscardPort>(new DiscardPort(config, memory));
 }
 

@@ -30,6 +30,8 @@ struct DiscardConfig {
   std::uint32_t max_fragment_bytes = 4096;
   bool fragment_crosses_page = false;
   bool checksum_offload = true;
+  std::uint32_t segmented_bytes_max = 0;  ///< 0: no segmentation; otherwise checksum_offload too
+  std::uint32_t segmented_fragments_max = 18;
   std::size_t tx_ring_packets = 2048;
   std::size_t rx_ring_packets = 2048;
   RxChecksum rx_checksum = RxChecksum::good;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/pcap/pcap_port.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.hpp"
 #include "nic/gather.hpp"
+#include "nic/segmentation.hpp"
 
 namespace strictsend::nic {
 namespace {
@@ -51,7 +53,9 @@ PcapPort::PcapQueue::PcapQueue(Queue& inner, PcapFile file, const PcapPort& port
     : inner_(&inner),
       file_(std::move(file)),
       port_(&port),
-      gathered_(frame_bytes_max(*port.inner_)) {}
+      gathered_(std::max<std::size_t>(frame_bytes_max(*port.inner_),
+                                      14 + port.inner_->capabilities().segmented_bytes_max)),
+      piece_(frame_bytes_max(*port.inner_)) {}
 
 std::size_t PcapPort::PcapQueue::transmit(std::span<const TxPacket> packets) {
   const std::size_t taken = inner_->transmit(packets);
@@ -61,10 +65,26 @@ std::size_t PcapPort::PcapQueue::transmit(std::span<const TxPacket> packets) {
     // The memory is still pinned: no completion has been reaped since.
     const std::span<std::byte> frame =
         std::span(gathered_).first(gather(port_->memory_, packet.fragments, gathered_));
+    if (packet.segmentation) {
+      record_pieces(at, frame, packet);
+      continue;
+    }
     if (packet.checksum) complete_checksum(frame, *packet.checksum);
     file_.record(at, frame);
   }
   return taken;
+}
+
+/// As they will be on the wire: whoever reads the capture would take one long packet with half a
+/// checksum for a fault.
+void PcapPort::PcapQueue::record_pieces(Time at, std::span<const std::byte> frame,
+                                        const TxPacket& packet) {
+  const Segmentation cut(*packet.segmentation, static_cast<std::uint32_t>(frame.size()));
+  for (std::uint32_t i = 0; i < cut.count(); ++i) {
+    const std::uint32_t length_bytes =
+        cut_piece(frame, *packet.segmentation, *packet.checksum, i, piece_);
+    file_.record(at, std::span(piece_).first(length_bytes));
+  }
 }
 
 std::size_t PcapPort::PcapQueue::receive(std::span<RxPacket> packets) {

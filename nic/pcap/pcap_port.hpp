@@ -65,7 +65,10 @@ class PcapPort final : public Port {
     Queue* inner_;
     PcapFile file_;
     const PcapPort* port_;
+    void record_pieces(Time at, std::span<const std::byte> frame, const TxPacket& packet);
+
     std::vector<std::byte> gathered_;
+    std::vector<std::byte> piece_;  ///< of a packet that the device is to cut
   };
 
   PcapPort(std::unique_ptr<Port> inner, const DmaMemory& memory, Clock clock);

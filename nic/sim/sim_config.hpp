@@ -53,6 +53,10 @@ struct SimConfig {
   std::uint32_t max_fragment_bytes = 4096;
   bool fragment_crosses_page = false;
   bool checksum_offload = false;
+  /// Longest IP packet that the device cuts itself, and its fragments; 0: it cuts none. Needs
+  /// checksum_offload, and reading at the completion: a kernel that copies does not cut either.
+  std::uint32_t segmented_bytes_max = 0;
+  std::uint32_t segmented_fragments_max = 18;
   std::uint32_t header_headroom_bytes = 0;  ///< overwritten at transmit
   RxChecksum rx_checksum = RxChecksum::unknown;
   /// Deliver only what accept_flows steers here, as real backends do; off: every frame.

@@ -6,6 +6,8 @@
 namespace strictsend::nic {
 namespace {
 
+constexpr std::uint32_t ipv4_bytes_max = 65535;  // RFC 791 §3.1, total length
+
 PortCapabilities capabilities_of(const SimConfig& config) {
   return {.description = "sim",
           .mac = config.mac,
@@ -14,6 +16,9 @@ PortCapabilities capabilities_of(const SimConfig& config) {
           .max_fragment_bytes = config.max_fragment_bytes,
           .fragment_crosses_page = config.fragment_crosses_page,
           .checksum_offload = config.checksum_offload,
+          .segmented_bytes_max = config.segmented_bytes_max,
+          .segmented_fragments_max =
+              config.segmented_bytes_max != 0 ? config.segmented_fragments_max : 0,
           .copies_payload = config.dma.read == SimRead::at_kick,
           .late_completion = config.dma.completion_batch_packets > 1,
           .header_headroom_bytes = config.header_headroom_bytes};
@@ -32,6 +37,11 @@ Result<std::unique_ptr<SimPort>> SimPort::create(const SimConfig& config, const 
     return refuse("an MTU above 4082 bytes does not fit a receive frame");
   if (config.tx_ring_packets == 0 || config.rx_ring_packets == 0 || config.max_fragments == 0)
     return refuse("rings and packets need room for at least one");
+  if (config.segmented_bytes_max != 0 &&
+      (!config.checksum_offload || config.dma.read == SimRead::at_kick))
+    return refuse("segmentation needs checksum_offload, and SimRead::at_completion");
+  if (config.segmented_bytes_max > ipv4_bytes_max)
+    return refuse("an IPv4 packet is no longer than 65535 bytes");
   if (config.dma.completion_batch_packets == 0 ||
       config.dma.completion_batch_packets > config.tx_ring_packets)
     return refuse("completion batches must be between 1 and the ring's size");

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "nic/gather.hpp"
+#include "nic/segmentation.hpp"
 #include "nic/validate.hpp"
 
 namespace strictsend::nic {
@@ -29,7 +30,9 @@ SimTransmit::SimTransmit(const SimConfig& config, const PortCapabilities& capabi
       counters_(&counters),
       random_(config.seed * 4 + 3),
       descriptors_(config.tx_ring_packets),
-      fragments_(config.tx_ring_packets * config.max_fragments),
+      fragments_each_(std::max(capabilities.max_fragments, capabilities.segmented_fragments_max)),
+      fragments_(config.tx_ring_packets * fragments_each_),
+      whole_(capabilities.segmented_bytes_max != 0 ? 14 + capabilities.segmented_bytes_max : 0),
       posted_(config.tx_ring_packets),
       completed_(config.tx_ring_packets) {
   free_.reserve(config.tx_ring_packets);
@@ -55,7 +58,7 @@ void SimTransmit::post(std::uint32_t index, const TxPacket& packet) {
     return other.state != State::free && other.cookie == packet.cookie;
   }));
   std::ranges::copy(packet.fragments,
-                    fragments_.begin() + std::ptrdiff_t{index} * config_->max_fragments);
+                    fragments_.begin() + static_cast<std::ptrdiff_t>(index * fragments_each_));
   // As a driver does that keeps its metadata in front of the header.
   std::memset(
       memory_.base + packet.fragments.front().offset.value - capabilities_->header_headroom_bytes,
@@ -67,7 +70,8 @@ void SimTransmit::post(std::uint32_t index, const TxPacket& packet) {
                 .fragment_count = static_cast<std::uint32_t>(packet.fragments.size()),
                 .length_bytes = length_of(packet.fragments),
                 .order = next_order_++,
-                .checksum = packet.checksum};
+                .checksum = packet.checksum,
+                .segmentation = packet.segmentation};
   descriptor.digest = digest_of(index);
   posted_.push(index);
   ++counters_->tx_packets;
@@ -81,9 +85,8 @@ void SimTransmit::kick() {
     descriptor.state = State::on_device;
     if (config_->dma.read == SimRead::at_kick) descriptor.frame = read_memory(index);
     // In order, however late: a device works through its ring.
-    last_read_at_ =
-        std::max(last_read_at_, wire_->to_peer.serialise(wire_->now, descriptor.length_bytes) +
-                                    random_.up_to(config_->dma.lateness_max));
+    last_read_at_ = std::max(
+        last_read_at_, turn_on_the_link(descriptor) + random_.up_to(config_->dma.lateness_max));
     wire_->events.schedule(last_read_at_, SimEvent::Kind::dma_read, index);
   }
 }
@@ -93,13 +96,11 @@ void SimTransmit::on_dma_read(std::uint32_t index) {
   Descriptor& descriptor = descriptors_[index];
   look_for_change(index);
   descriptor.state = State::read;
-  const auto frame = config_->dma.read == SimRead::at_kick ? descriptor.frame : read_memory(index);
-  descriptor.frame.reset();
-  if (frame) {
-    if (config_->tap) config_->tap(wire_->now, wire_->frames.bytes(*frame));
-    wire_->to_peer.carry(*frame, wire_->now);
+  if (descriptor.segmentation) {
+    leave_in_pieces(index);
   } else {
-    ++wire_->to_peer.stats().overflowed;
+    leave(config_->dma.read == SimRead::at_kick ? descriptor.frame : read_memory(index));
+    descriptor.frame.reset();
   }
 
   const Duration lateness = random_.up_to(config_->dma.completion_lateness_max);
@@ -182,8 +183,42 @@ void SimTransmit::return_held() {
 }
 
 std::span<const Fragment> SimTransmit::fragments_of(std::uint32_t index) const {
-  return std::span(fragments_)
-      .subspan(std::size_t{index} * config_->max_fragments, descriptors_[index].fragment_count);
+  return std::span(fragments_).subspan(index * fragments_each_, descriptors_[index].fragment_count);
+}
+
+/// When its last bit has left.
+Time SimTransmit::turn_on_the_link(const Descriptor& descriptor) {
+  if (!descriptor.segmentation)
+    return wire_->to_peer.serialise(wire_->now, descriptor.length_bytes);
+  const Segmentation cut(*descriptor.segmentation, descriptor.length_bytes);
+  Time left_at = wire_->now;
+  for (std::uint32_t i = 0; i < cut.count(); ++i)
+    left_at = wire_->to_peer.serialise(wire_->now, cut.frame_bytes(i));
+  return left_at;
+}
+
+void SimTransmit::leave(std::optional<SimFrameIndex> frame) {
+  if (!frame) {
+    ++wire_->to_peer.stats().overflowed;
+    return;
+  }
+  if (config_->tap) config_->tap(wire_->now, wire_->frames.bytes(*frame));
+  wire_->to_peer.carry(*frame, wire_->now);
+}
+
+void SimTransmit::leave_in_pieces(std::uint32_t index) {
+  const Descriptor& descriptor = descriptors_[index];
+  const auto whole =
+      std::span<const std::byte>(whole_).first(gather(memory_, fragments_of(index), whole_));
+  const Segmentation cut(*descriptor.segmentation, descriptor.length_bytes);
+  for (std::uint32_t i = 0; i < cut.count(); ++i) {
+    const auto frame = wire_->frames.take();
+    if (frame) {
+      wire_->frames[*frame].length_bytes = cut_piece(
+          whole, *descriptor.segmentation, *descriptor.checksum, i, wire_->frames.room(*frame));
+    }
+    leave(frame);
+  }
 }
 
 std::optional<SimFrameIndex> SimTransmit::read_memory(std::uint32_t index) {

@@ -21,7 +21,8 @@ namespace strictsend::nic {
 ///       └───────reap────────┴──── stop ───────┴────────────────────┴──────────────reap─────┘
 ///
 /// The memory is read at dma_read, at the packet's turn on the link or later, and by default in the
-/// same instant as the completion: anything written to it before goes out.
+/// same instant as the completion: anything written to it before goes out. A packet that the device
+/// cuts is read at once, when the last of its packets has had its turn; all of them leave then.
 class SimTransmit {
  public:
   SimTransmit(const SimConfig& config, const PortCapabilities& capabilities,
@@ -53,6 +54,7 @@ class SimTransmit {
     std::uint64_t digest = 0;  ///< of the memory at transmit
     std::uint64_t order = 0;
     std::optional<ChecksumRequest> checksum;
+    std::optional<SegmentationRequest> segmentation;
     std::optional<SimFrameIndex> frame;  ///< what was read at the kick already
   };
   struct Completed {
@@ -62,7 +64,10 @@ class SimTransmit {
 
   void post(std::uint32_t index, const TxPacket& packet);
   [[nodiscard]] std::span<const Fragment> fragments_of(std::uint32_t index) const;
+  [[nodiscard]] Time turn_on_the_link(const Descriptor& descriptor);
   [[nodiscard]] std::optional<SimFrameIndex> read_memory(std::uint32_t index);
+  void leave(std::optional<SimFrameIndex> frame);
+  void leave_in_pieces(std::uint32_t index);
   [[nodiscard]] std::uint64_t digest_of(std::uint32_t index) const;
   void look_for_change(std::uint32_t index);
   void return_held();
@@ -75,7 +80,9 @@ class SimTransmit {
   SimRandom random_;
 
   std::vector<Descriptor> descriptors_;
-  std::vector<Fragment> fragments_;  ///< max_fragments for each descriptor
+  std::size_t fragments_each_;
+  std::vector<Fragment> fragments_;  ///< fragments_each_ for each descriptor
+  std::vector<std::byte> whole_;     ///< scratch: a packet that is to be cut
   std::vector<std::uint32_t> free_;
   FixedQueue<std::uint32_t> posted_;
   FixedQueue<Completed> completed_;

@@ -18,7 +18,8 @@ EthernetLayout ethernet_layout(const FlowAddress& flow) {
           .ether_type = ether_type_ipv4};
 }
 
-/// Never fragmented, so the identification means nothing and may be constant (RFC 6864 §4.1).
+/// Never fragmented, so the identification means nothing and may be constant (RFC 6864 §4.1); a
+/// device that cuts a packet counts on from it.
 Ipv4Layout ipv4_layout(const FlowAddress& flow, std::uint8_t protocol) {
   return {.version_ihl = 0x45,
           .type_of_service = 0,
@@ -119,6 +120,16 @@ OffloadedHeader TcpHeaderTemplate::emit_for_offload(std::span<std::byte> into,
                                                     const TcpSegmentHeader& segment) const {
   const Written written = write(into, segment);
   written.headers->tcp.checksum = fold_sum(pseudo_sum_ + written.tcp_bytes + segment.payload_bytes);
+  return {.header_bytes =
+              static_cast<std::uint32_t>(ethernet_bytes + ipv4_bytes_min + written.tcp_bytes),
+          .checksum = tcp_checksum_request};
+}
+
+OffloadedHeader TcpHeaderTemplate::emit_for_segmentation(std::span<std::byte> into,
+                                                         const TcpSegmentHeader& segment) const {
+  const Written written = write(into, segment);
+  written.headers->ip.checksum = 0;
+  written.headers->tcp.checksum = fold_sum(pseudo_sum_);
   return {.header_bytes =
               static_cast<std::uint32_t>(ethernet_bytes + ipv4_bytes_min + written.tcp_bytes),
           .checksum = tcp_checksum_request};

@@ -67,6 +67,10 @@ class TcpHeaderTemplate {
   /// Writes it with the uncomplemented pseudo-header sum in the checksum field.
   OffloadedHeader emit_for_offload(std::span<std::byte> into,
                                    const TcpSegmentHeader& segment) const;
+  /// Writes it for a packet that the device is to cut (TxPacket::segmentation): the sum in the
+  /// checksum field lacks the length, and there is no IPv4 checksum. `segment` is the whole.
+  OffloadedHeader emit_for_segmentation(std::span<std::byte> into,
+                                        const TcpSegmentHeader& segment) const;
 
  private:
   struct Headers {

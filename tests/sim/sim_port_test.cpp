@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -357,6 +358,83 @@ TEST(SimPort, fills_the_checksum_in_when_asked_to) {
   EXPECT_EQ(text_of(parsed->payload), payload);
 }
 
+/// Two packets' payload in two pages, to be cut.
+class SimSegmentation : public ::testing::Test {
+ protected:
+  void start(SimConfig config) {
+    config.checksum_offload = true;
+    config.segmented_bytes_max = 65535;
+    bench.emplace(config);
+    const wire::TcpHeaderTemplate headers(
+        {.source = {10, 0, 0, 1}, .destination = {10, 0, 0, 2}, .source_port = 80});
+    std::array<std::byte, wire::tcp_frame_header_bytes_max> bytes;
+    const auto emitted = headers.emit_for_segmentation(
+        bytes, {.seq = 7, .flags = {.psh = true, .ack = true}, .payload_bytes = 2500});
+    const FrameIndex frame = bench->buffer.first_free();
+    fragments = {bench->buffer.put(frame, 0, std::span(bytes).first(emitted.header_bytes)),
+                 bench->buffer.put(frame.plus(1), 1000, std::string(1100, 'a')),
+                 bench->buffer.put(frame.plus(2), 0, std::string(1400, 'b'))};
+    const TxPacket packet{.fragments = fragments,
+                          .checksum = emitted.checksum,
+                          .cookie = 1,
+                          .segmentation = SegmentationRequest{
+                              .header_bytes = static_cast<std::uint16_t>(emitted.header_bytes),
+                              .payload_bytes = 1460}};
+    ASSERT_EQ(bench->queue().transmit(std::span(&packet, 1)), 1U);
+    ASSERT_EQ(bench->queue().kick(), 0);
+  }
+  /// The payloads that arrive, each out of a packet that is right in every field.
+  Texts payloads() {
+    Texts texts;
+    std::uint32_t seq = 7;
+    while (const auto frame = bench->port().peer().receive()) {
+      const auto parsed = wire::parse_tcp_packet(frame->bytes, RxChecksum::unknown);
+      EXPECT_TRUE(parsed) << wire::to_string(parsed.error());
+      if (!parsed) continue;
+      EXPECT_EQ(parsed->seq, seq);
+      seq += static_cast<std::uint32_t>(parsed->payload.size());
+      texts.push_back(text_of(parsed->payload));
+      EXPECT_EQ(parsed->flags.psh, seq == 7 + 2500);
+    }
+    return texts;
+  }
+
+  std::optional<Bench> bench;
+  std::array<Fragment, 3> fragments;
+};
+
+TEST_F(SimSegmentation, cuts_a_packet_and_completes_it_once_when_the_last_piece_has_left) {
+  start({.link_bits_per_second = 1'000'000'000, .to_peer = {.delay = milliseconds(5)}});
+  // Two frames of 1514 and 1094 bytes, and 24 around each of them, at 8 ns a byte.
+  const Duration serialisation = nanoseconds(std::int64_t{1514 + 24 + 1094 + 24} * 8);
+  EXPECT_EQ(bench->queue().next_event(), Time{} + serialisation);
+  bench->run();
+  EXPECT_EQ(payloads(),
+            (Texts{std::string(1100, 'a') + std::string(360, 'b'), std::string(1040, 'b')}));
+  EXPECT_EQ(bench->reap(), Cookies{1});
+  EXPECT_EQ(bench->port().stats().to_peer.sent, 2U);
+  EXPECT_EQ(bench->queue().counters().tx_packets, 1U);
+  EXPECT_EQ(bench->queue().counters().tx_completions, 1U);
+}
+
+TEST_F(SimSegmentation, sends_what_the_memory_holds_at_the_completion) {
+  start({});
+  bench->buffer.put(frame_of(fragments[2].offset), 1399, "!");
+  bench->run();
+  const Texts texts = payloads();
+  ASSERT_EQ(texts.size(), 2U);
+  EXPECT_EQ(texts[1].back(), '!') << "the last byte of the last piece, written after the kick";
+  EXPECT_EQ(bench->port().stats().changed_under_descriptor, 1U);
+}
+
+TEST_F(SimSegmentation, loses_single_pieces_when_no_frame_is_left) {
+  start({.frames_on_the_way_max = 1});
+  bench->run();
+  EXPECT_EQ(payloads().size(), 1U);
+  EXPECT_EQ(bench->port().stats().to_peer.overflowed, 1U);
+  EXPECT_EQ(bench->reap(), Cookies{1});
+}
+
 TEST(SimPort, overwrites_its_headroom_as_metadata_does) {
   Bench bench({.header_headroom_bytes = 24});
   const FrameIndex frame = bench.buffer.first_free();
@@ -478,6 +556,13 @@ TEST(SimPort, refuses_memory_and_limits_it_cannot_work_with) {
   ASSERT_FALSE(jumbo);
   EXPECT_NE(jumbo.error().message().find("4082"), std::string::npos);
   EXPECT_FALSE(SimPort::create({.tx_ring_packets = 0}, buffer.memory()));
+  EXPECT_FALSE(SimPort::create({.segmented_bytes_max = 65535}, buffer.memory()))
+      << "who cuts packets finishes their checksums";
+  EXPECT_FALSE(
+      SimPort::create({.checksum_offload = true, .segmented_bytes_max = 65536}, buffer.memory()));
+  EXPECT_FALSE(SimPort::create(
+      {.checksum_offload = true, .segmented_bytes_max = 65535, .dma = {.read = SimRead::at_kick}},
+      buffer.memory()));
   EXPECT_FALSE(SimPort::create({.tx_ring_packets = 4, .dma = {.completion_batch_packets = 5}},
                                buffer.memory()));
 }

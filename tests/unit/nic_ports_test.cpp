@@ -94,9 +94,86 @@ TEST_F(CheckPacket, takes_checksum_requests_only_for_the_first_fragment_and_if_o
   EXPECT_EQ(check({fragment(4096, 54)}, tcp), PacketFault::checksum_request);
 }
 
+/// The same with a port that cuts packets.
+class CheckSegmentation : public CheckPacket {
+ protected:
+  CheckSegmentation() {
+    capabilities.mtu_bytes = 1500;
+    capabilities.segmented_bytes_max = 9000;
+    capabilities.segmented_fragments_max = 6;
+    capabilities.max_fragment_bytes = 4096;
+  }
+  PacketFault cut(std::vector<Fragment> fragments) const {
+    return check_packet(capabilities, memory,
+                        {.fragments = fragments, .checksum = checksum, .segmentation = request});
+  }
+
+  const Fragment header = fragment(4096, 66);
+  const Fragment page = fragment(8192, 4096);
+  std::optional<ChecksumRequest> checksum{{.start_bytes = 34, .offset_bytes = 16}};
+  SegmentationRequest request{.header_bytes = 66, .payload_bytes = 1448};
+};
+
+TEST_F(CheckSegmentation, passes_packets_up_to_every_limit) {
+  EXPECT_EQ(cut({header, page}), PacketFault::none);
+  EXPECT_EQ(cut({header, fragment(8192, 1449)}), PacketFault::none) << "two packets";
+  const Fragment rest = fragment(8192, 14 + 9000 - 66 - 2 * 4096);
+  EXPECT_EQ(cut({header, page, page, rest}), PacketFault::none);
+  const Fragment some = fragment(8192, 1000);
+  EXPECT_EQ(cut({header, some, some, some, some, some}), PacketFault::none);
+  EXPECT_EQ(cut({fragment(4096, 3000)}), PacketFault::none) << "payload behind the header";
+  request.payload_bytes = SegmentationRequest::payload_bytes_min;
+  EXPECT_EQ(cut({header, page}), PacketFault::none);
+}
+
+TEST_F(CheckSegmentation, has_limits_of_its_own) {
+  const Fragment longer = fragment(8192, 14 + 9000 - 66 - 2 * 4096 + 1);
+  EXPECT_EQ(cut({header, page, page, longer}), PacketFault::packet_too_long);
+  const Fragment some = fragment(8192, 1000);
+  EXPECT_EQ(cut({header, some, some, some, some, some, some}), PacketFault::too_many_fragments);
+  EXPECT_EQ(cut({header, page, fragment(16 * page_bytes - 4000, 4096)}),
+            PacketFault::outside_memory);
+}
+
+TEST_F(CheckSegmentation, is_refused_where_the_port_does_not_offer_it) {
+  capabilities.segmented_bytes_max = capabilities.segmented_fragments_max = 0;
+  EXPECT_EQ(cut({header, fragment(8192, 1449)}), PacketFault::segmentation_request);
+  EXPECT_EQ(cut({}), PacketFault::no_fragments);
+}
+
+TEST_F(CheckSegmentation, goes_with_a_checksum_request_inside_the_headers) {
+  checksum->start_bytes = 49;
+  EXPECT_EQ(cut({fragment(4096, 100), page}), PacketFault::segmentation_request)
+      << "the field ends behind the headers";
+  checksum.reset();
+  EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request);
+  checksum = {{.start_bytes = 34, .offset_bytes = 16}};
+  capabilities.checksum_offload = false;
+  EXPECT_EQ(cut({header, page}), PacketFault::checksum_request);
+}
+
+TEST_F(CheckSegmentation, repeats_whole_headers_out_of_the_first_fragment) {
+  request.header_bytes = 67;
+  EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request);
+  request.header_bytes = 53;
+  EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request);
+}
+
+TEST_F(CheckSegmentation, makes_packets_that_fit_the_mtu_are_several_and_not_tiny) {
+  request.payload_bytes = 1449;
+  EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request) << "above the MTU";
+  request.payload_bytes = 0;
+  EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request);
+  request.payload_bytes = SegmentationRequest::payload_bytes_min - 1;
+  EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request);
+  request.payload_bytes = 1448;
+  EXPECT_EQ(cut({header, fragment(8192, 1448)}), PacketFault::segmentation_request)
+      << "one packet is cut by nobody";
+}
+
 TEST(PacketFault, each_has_words_of_its_own) {
   std::vector<std::string> words;
-  for (int i = 0; i <= static_cast<int>(PacketFault::checksum_request); ++i)
+  for (int i = 0; i <= static_cast<int>(PacketFault::segmentation_request); ++i)
     words.emplace_back(to_string(static_cast<PacketFault>(i)));
   std::ranges::sort(words);
   EXPECT_EQ(std::ranges::adjacent_find(words), words.end());
@@ -188,6 +265,15 @@ TEST_F(Discarding, shows_what_was_transmitted_to_an_observer_that_may_answer) {
   EXPECT_EQ(send(port->queue(0), 1), 1U);
   ASSERT_EQ(port->queue(0).receive(received), 1U);
   EXPECT_TRUE(std::ranges::equal(received[0].bytes, std::as_bytes(std::span(header))));
+}
+
+TEST_F(Discarding, offers_segmentation_only_together_with_checksums) {
+  const auto port = open({.segmented_bytes_max = 65535});
+  EXPECT_EQ(port->capabilities().segmented_bytes_max, 65535U);
+  EXPECT_EQ(port->capabilities().segmented_fragments_max, 18U);
+  EXPECT_EQ(open({})->capabilities().segmented_fragments_max, 0U);
+  EXPECT_FALSE(DiscardPort::create({.checksum_offload = false, .segmented_bytes_max = 65535},
+                                   buffer.memory()));
 }
 
 TEST_F(Discarding, refuses_memory_it_cannot_receive_into) {

@@ -52,7 +52,8 @@ std::vector<Recorded> read_back(const std::string& path) {
 class Recording : public testing::Test {
  protected:
   Result<std::unique_ptr<PcapPort>> open(const std::string& path) {
-    auto inner = DiscardPort::create({.tx_ring_packets = 4}, buffer.memory());
+    auto inner =
+        DiscardPort::create({.segmented_bytes_max = 65535, .tx_ring_packets = 4}, buffer.memory());
     EXPECT_TRUE(inner);
     discard = inner->get();
     return PcapPort::create(std::move(*inner), buffer.memory(), path, [this] { return now; });
@@ -100,6 +101,37 @@ TEST_F(Recording, writes_what_is_sent_and_received_with_nanoseconds) {
   ASSERT_TRUE(sent) << wire::to_string(sent.error()) << ": as the device finishes it";
   EXPECT_TRUE(std::ranges::equal(sent->payload, std::as_bytes(std::span("the payload", 11))));
   EXPECT_TRUE(std::ranges::equal(packets[1].bytes, std::as_bytes(std::span(answer))));
+}
+
+TEST_F(Recording, writes_what_the_device_cuts_as_the_packets_that_it_makes) {
+  const std::string path = directory.path("cut.pcap");
+  auto port = open(path);
+  ASSERT_TRUE(port) << port.error().message();
+  const wire::TcpHeaderTemplate headers({.source = {10, 0, 0, 1}, .destination = {10, 0, 0, 2}});
+  std::array<std::byte, wire::tcp_frame_header_bytes_max> bytes;
+  const std::string payload(3500, 'p');
+  const auto emitted = headers.emit_for_segmentation(bytes, {.seq = 1, .payload_bytes = 3500});
+  const std::array<Fragment, 2> fragments{
+      buffer.put(buffer.first_free(), 0, std::span(bytes).first(emitted.header_bytes)),
+      buffer.put(buffer.first_free().plus(1), 100, payload)};
+  const TxPacket packet{
+      .fragments = fragments,
+      .checksum = emitted.checksum,
+      .segmentation = SegmentationRequest{
+          .header_bytes = static_cast<std::uint16_t>(emitted.header_bytes), .payload_bytes = 1460}};
+  Queue& queue = (*port)->queue(0);
+  ASSERT_EQ(queue.transmit(std::span(&packet, 1)), 1U);
+  queue.stop();
+  const auto packets = read_back(path);
+  ASSERT_EQ(packets.size(), 3U);
+  std::uint32_t seq = 1;
+  for (const auto& recorded : packets) {
+    const auto parsed = wire::parse_tcp_packet(recorded.bytes, RxChecksum::unknown);
+    ASSERT_TRUE(parsed) << wire::to_string(parsed.error());
+    EXPECT_EQ(parsed->seq, seq);
+    seq += static_cast<std::uint32_t>(parsed->payload.size());
+  }
+  EXPECT_EQ(seq, 3501U);
 }
 
 TEST_F(Recording, leaves_out_what_the_port_did_not_take) {
