@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/api/engine_impl.hpp"
+#include "engine/tx/segmentation.hpp"
 #include "nic/open_port.hpp"
 
 // Setting an engine up: checking what was asked for, choosing, and making the parts in their order.
@@ -192,6 +193,11 @@ Result<void> Engine::Impl::start_threads() {
     ip_bytes_max = std::min(ip_bytes_max, buffer - ethernet_bytes);
   }
   loop.tcp = tcp_config(config_, std::min<std::uint32_t>(ip_bytes_max, 65535) - ipv4_and_tcp_bytes);
+  loop.tcp.segment_bytes_max = engine::segment_bytes_max(port, linear_);
+  if (loop.tcp.segment_bytes_max >= 2U * loop.tcp.mss_bytes) {
+    form_reason_ += "; up to " + std::to_string(loop.tcp.segment_bytes_max) +
+                    " bytes at once, which the port cuts into segments";
+  }
   Result<SipKey> key = random_key();
   if (!key) return tl::unexpected(std::move(key.error()));
   loop.secret = *key;

@@ -103,7 +103,9 @@ class QueueLoop {
 
  private:
   static constexpr std::size_t burst = 64;
-  static constexpr int quantum_segments = 16;  ///< of one flow before the next one's turn
+  // Of one flow before the next one's turn; segments may be of many packets.
+  static constexpr int quantum_segments = 16;
+  static constexpr std::uint32_t quantum_bytes = 256 << 10;
 
   // The turn, in order.
   void reap_completions();

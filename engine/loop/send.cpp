@@ -33,7 +33,8 @@ void QueueLoop::pump_flows() {
 }
 
 QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
-  for (int i = 0; i < quantum_segments; ++i) {
+  std::uint32_t bytes = 0;
+  for (int i = 0; i < quantum_segments && bytes < quantum_bytes; ++i) {
     std::optional<tcp::SegmentOut> segment = flow.connection->next_segment(now_);
     if (!segment) return PumpResult::idle;
     TxSlot* slot = slots_.take();
@@ -48,6 +49,7 @@ QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
     worked_ = true;
     flow.connection->sent(*segment, now_);
     account_sent(flow, *segment);
+    bytes += segment->payload_bytes;
     enqueue_pending(*slot);
   }
   return PumpResult::more;
@@ -57,6 +59,9 @@ void QueueLoop::account_sent(Flow& flow, const tcp::SegmentOut& segment) {
   if (segment.retransmission) counters_.segments_retransmitted.add();
   if (segment.payload_bytes == 0) return;
   counters_.payload_bytes_sent.add(segment.payload_bytes);
+  // What a segment is to others is what is on the wire.
+  if (segment.is_several_packets())
+    counters_.segments_sent.add((segment.payload_bytes - 1) / segment.mss_bytes);
   if (config_.linear) counters_.payload_bytes_copied.add(segment.payload_bytes);
   // A retransmission too may reach beyond what was sent before: a probe's segment does.
   const std::uint64_t sent_to = flow.connection->sent_to();

@@ -45,7 +45,12 @@ struct SegmentBuilder::Gathering {
   std::uint32_t buffered_bytes = 0;
   std::uint32_t payload_bytes = 0;  ///< buffered and in fragments
   PartialSum fragment_sum = 0;      ///< of the payload in fragments, when we must sum it
-  bool full = false;                ///< nothing more goes into this segment
+  std::uint32_t mss_bytes = 0;      ///< where the first packet ends
+  /// While the payload is one packet's, and when it is several. What ends within the first packet
+  /// goes as a packet by itself, so both limits hold there.
+  std::uint32_t fragments_max_first = 0;
+  std::uint32_t fragments_max = 0;
+  bool full = false;  ///< nothing more goes into this segment
 };
 
 SegmentBuilder::SegmentBuilder(pagecache::PageCache& cache, const nic::PortCapabilities& port,
@@ -55,6 +60,8 @@ SegmentBuilder::SegmentBuilder(pagecache::PageCache& cache, const nic::PortCapab
       headroom_bytes_(port.header_headroom_bytes),
       buffer_bytes_(buffer_bytes),
       fragments_max_(std::min<std::uint32_t>(port.max_fragments, TxSlot::fragments_max)),
+      fragments_max_cut_(
+          std::min<std::uint32_t>(port.segmented_fragments_max, TxSlot::fragments_max)),
       fragment_bytes_max_(port.max_fragment_bytes),
       crosses_page_(port.fragment_crosses_page),
       offload_(port.checksum_offload),
@@ -65,7 +72,12 @@ SegmentBuilder::Status SegmentBuilder::build(TxSlot& slot, Flow& flow, tcp::Segm
   Gathering gathering{
       .slot = slot,
       .buffer = memory_ + slot.header_buffer.value + headroom_bytes_ + header,
-      .buffer_room = std::min(buffer_bytes_ - headroom_bytes_, fragment_bytes_max_) - header};
+      .buffer_room = std::min(buffer_bytes_ - headroom_bytes_, fragment_bytes_max_) - header,
+      .mss_bytes = segment.mss_bytes,
+      .fragments_max_first = segment.is_several_packets()
+                                 ? std::min(fragments_max_, fragments_max_cut_)
+                                 : fragments_max_,
+      .fragments_max = fragments_max_cut_};
   slot.fragment_count = 1;  // the header's, written last
 
   if (segment.payload_bytes > 0) {
@@ -123,7 +135,11 @@ void SegmentBuilder::gather_inline(Gathering& gathering, std::span<const std::by
   // Buffered bytes come first in a packet: what follows a page fragment waits for the next one.
   const bool behind_fragments = gathering.payload_bytes > gathering.buffered_bytes;
   const std::size_t room = gathering.buffer_room - gathering.buffered_bytes;
-  const std::size_t count = behind_fragments ? 0 : std::min(bytes.size(), room);
+  std::size_t count = behind_fragments ? 0 : std::min(bytes.size(), room);
+  // A buffer that ends within a second packet would make that a short one each time.
+  const std::size_t end = gathering.buffered_bytes + count;
+  if (count < bytes.size() && end > gathering.mss_bytes)
+    count -= std::min(count, end % gathering.mss_bytes);
   if (count > 0) std::memcpy(gathering.buffer + gathering.buffered_bytes, bytes.data(), count);
   gathering.buffered_bytes += static_cast<std::uint32_t>(count);
   gathering.payload_bytes += static_cast<std::uint32_t>(count);
@@ -147,9 +163,7 @@ SegmentBuilder::Status SegmentBuilder::gather_file(Gathering& gathering, SpliceO
     auto count = std::min(bytes, static_cast<std::uint32_t>(page_bytes) - in_page);
     if (linear_) {
       count = std::min(count, gathering.buffer_room - gathering.buffered_bytes);
-    } else if (slot.fragment_count + 2U > fragments_max_ ||
-               slot.frame_count == slot.frames.size()) {
-      // A page may need two fragments where the port limits their length.
+    } else if (!has_room_for_page(gathering)) {
       count = 0;
     }
     if (count == 0) {
@@ -184,6 +198,14 @@ SegmentBuilder::Status SegmentBuilder::gather_file(Gathering& gathering, SpliceO
   return Status::built;
 }
 
+bool SegmentBuilder::has_room_for_page(const Gathering& gathering) const {
+  const TxSlot& slot = gathering.slot;
+  const bool first = gathering.payload_bytes < gathering.mss_bytes;
+  const std::uint32_t limit = first ? gathering.fragments_max_first : gathering.fragments_max;
+  const std::uint32_t pieces = fragment_bytes_max_ >= page_bytes ? 1 : 2;
+  return slot.fragment_count + pieces <= limit && slot.frame_count < slot.frames.size();
+}
+
 bool SegmentBuilder::append_fragment(TxSlot& slot, ArenaOffset offset, std::uint32_t bytes) const {
   if (crosses_page_ && slot.fragment_count > 1) {
     nic::Fragment& last = slot.fragments[slot.fragment_count - 1];
@@ -194,7 +216,7 @@ bool SegmentBuilder::append_fragment(TxSlot& slot, ArenaOffset offset, std::uint
     }
   }
   while (bytes > 0) {
-    if (slot.fragment_count == fragments_max_) return false;
+    if (slot.fragment_count == slot.fragments.size()) return false;
     const std::uint32_t piece = std::min(bytes, fragment_bytes_max_);
     slot.fragments[slot.fragment_count++] = {offset, piece};
     offset.value += piece;
@@ -210,7 +232,14 @@ void SegmentBuilder::write_header(TxSlot& slot, const wire::TcpHeaderTemplate& h
   const std::span<std::byte> into(memory_ + at.value, buffer_bytes_ - headroom_bytes_);
   const wire::TcpSegmentHeader values = wire_header(segment);
   std::uint32_t length = 0;
-  if (offload_) {
+  if (segment.is_several_packets()) {
+    STRICTSEND_ASSERT(offload_ && !linear_ && fragments_max_cut_ > 0);
+    const wire::OffloadedHeader emitted = header.emit_for_segmentation(into, values);
+    length = emitted.header_bytes;
+    slot.checksum = emitted.checksum;
+    slot.segmentation = {.header_bytes = static_cast<std::uint16_t>(length),
+                         .payload_bytes = static_cast<std::uint16_t>(segment.mss_bytes)};
+  } else if (offload_) {
     const wire::OffloadedHeader emitted = header.emit_for_offload(into, values);
     length = emitted.header_bytes;
     slot.checksum = emitted.checksum;

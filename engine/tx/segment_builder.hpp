@@ -16,8 +16,9 @@ namespace strictsend::engine {
 /// snapshots' frames. Engine thread; reads frames only while they are pinned.
 ///
 /// Two forms. *Fragments*: header bytes and short inline bytes in the header buffer, then pieces of
-/// the page frames themselves, each frame pinned until the packet completes. *Linear*: the payload
-/// is copied behind the header, and the frame is pinned for the copy alone.
+/// the page frames themselves, each frame pinned until the packet completes; of several packets'
+/// payload at once where the port cuts them. *Linear*: the payload is copied behind the header, and
+/// the frame is pinned for the copy alone.
 class SegmentBuilder {
  public:
   enum class Status : std::uint8_t {
@@ -42,6 +43,7 @@ class SegmentBuilder {
   struct Gathering;
   Status gather(Gathering& gathering, Flow& flow, const tcp::SegmentOut& segment);
   static void gather_inline(Gathering& gathering, std::span<const std::byte> bytes);
+  [[nodiscard]] bool has_room_for_page(const Gathering& gathering) const;
   Status gather_file(Gathering& gathering, SpliceOp& op, std::uint64_t file_offset,
                      std::uint32_t bytes);
   [[nodiscard]] bool append_fragment(TxSlot& slot, ArenaOffset offset, std::uint32_t bytes) const;
@@ -54,7 +56,8 @@ class SegmentBuilder {
   std::byte* memory_;
   std::uint32_t headroom_bytes_;
   std::uint32_t buffer_bytes_;
-  std::uint32_t fragments_max_;
+  std::uint32_t fragments_max_;      ///< of one packet
+  std::uint32_t fragments_max_cut_;  ///< of several, which the port cuts
   std::uint32_t fragment_bytes_max_;
   bool crosses_page_;
   bool offload_;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/assert.hpp"
@@ -15,7 +16,8 @@ namespace strictsend::engine {
 /// A packet from its building until its completion: the fragments that the descriptors carry, and
 /// what they refer to. The slot's number is the packet's cookie. Engine thread.
 struct TxSlot {
-  static constexpr std::size_t fragments_max = 18;  ///< a header and 17 pieces (MAX_SKB_FRAGS)
+  /// A header and 17 pieces: Linux's MAX_SKB_FRAGS, and the pages of 64 KiB that begin anywhere.
+  static constexpr std::size_t fragments_max = 18;
   static constexpr std::size_t splices_max = 4;
 
   std::array<nic::Fragment, fragments_max> fragments;
@@ -26,11 +28,12 @@ struct TxSlot {
   std::uint8_t splice_count = 0;
   bool under_descriptor = false;  ///< handed to the port, not yet completed
   std::optional<nic::ChecksumRequest> checksum;
+  std::optional<nic::SegmentationRequest> segmentation;
   std::uint32_t index = 0;
   ArenaOffset header_buffer;
 
   [[nodiscard]] nic::TxPacket packet() const {
-    return {{fragments.data(), fragment_count}, checksum, index};
+    return {{fragments.data(), fragment_count}, checksum, index, segmentation};
   }
 };
 
@@ -60,6 +63,7 @@ class TxSlots {
     free_.pop_back();
     slot.fragment_count = slot.frame_count = slot.splice_count = 0;
     slot.checksum.reset();
+    slot.segmentation.reset();
     return &slot;
   }
   void give_back(TxSlot& slot) {

@@ -52,7 +52,8 @@ class Harness {
             .delivered = delivered_,
             .timed_out_once = counters.sender.rto_fires > 0,
             .recovered_fast = counters.sender.fast_retransmits > 0,
-            .probed = counters.sender.window_probes > 0};
+            .probed = counters.sender.window_probes > 0,
+            .cut = cut_};
   }
 
  private:
@@ -63,6 +64,7 @@ class Harness {
     config.receive_buffer_bytes = kind & 2 ? 300'000 : 1000;
     config.idle_timeout = kind & 4 ? seconds(60) : Duration{};
     config.retries_max = kind & 8 ? 10 : 100;
+    config.segment_bytes_max = segment_bytes_max_ = kind & 128 ? 65'483 : 0;
     SegmentIn syn;
     syn.seq = peer_ = Seq(input_.number());
     syn.flags.syn = true;
@@ -199,6 +201,7 @@ class Harness {
       std::optional<SegmentOut> segment = connection_.next_segment(now_);
       if (!segment) return;
       check_segment(*segment);
+      cut_ |= segment->is_several_packets();
       if (how & 64 && segment->payload_bytes > 1)
         segment->shorten(1 + input_.word() % segment->payload_bytes);
       connection_.sent(*segment, now_);
@@ -219,7 +222,13 @@ class Harness {
     STRICTSEND_ASSERT(segment.flags.syn ||
                       segment.seq == iss_ + static_cast<std::uint32_t>(1 + segment.stream_offset) ||
                       (segment.payload_bytes == 0 && !segment.flags.fin));
-    STRICTSEND_ASSERT(segment.payload_bytes <= connection_.mss_bytes());
+    const std::uint32_t mss = connection_.mss_bytes();
+    STRICTSEND_ASSERT(segment.mss_bytes == mss);
+    // Several packets are whole ones but for the end of the data, and not sent twice together.
+    STRICTSEND_ASSERT(!segment.is_several_packets() ||
+                      (segment.payload_bytes <= segment_bytes_max_ && mss >= 512 &&
+                       (segment.payload_bytes % mss == 0 || end == connection_.stream_end()) &&
+                       !segment.retransmission));
     STRICTSEND_ASSERT(end <= connection_.stream_end());
     STRICTSEND_ASSERT(segment.payload_bytes == 0 ||
                       segment.stream_offset >= connection_.acked_to());
@@ -255,6 +264,7 @@ class Harness {
   bool timestamps_ = false;
   std::uint32_t peer_timestamp_ = 0;
   std::uint16_t last_window_ = 0;
+  std::uint32_t segment_bytes_max_ = 0;
   Connection connection_;
   std::uint64_t acked_to_ = 0;
   std::uint32_t unread_ = 0;
@@ -263,6 +273,7 @@ class Harness {
   bool finished_ = false;
   bool closed_ = false;
   bool delivered_ = false;
+  bool cut_ = false;
 };
 
 }  // namespace

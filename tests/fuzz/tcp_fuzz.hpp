@@ -16,6 +16,7 @@ struct TcpFuzzTrace {
   bool timed_out_once = false;
   bool recovered_fast = false;
   bool probed = false;
+  bool cut = false;  ///< sent several packets as one segment
 };
 
 /// Drives one TCP connection as the input says, and ends the process if it breaks an invariant.

@@ -45,6 +45,7 @@ TEST(TcpFuzz, generated_inputs_break_no_invariant) {
     seen.timed_out_once |= trace.timed_out_once;
     seen.recovered_fast |= trace.recovered_fast;
     seen.probed |= trace.probed;
+    seen.cut |= trace.cut;
   }
   std::signal(SIGABRT, before);
   if (chosen != nullptr) return;
@@ -52,6 +53,7 @@ TEST(TcpFuzz, generated_inputs_break_no_invariant) {
   EXPECT_TRUE(seen.established && seen.acked && seen.delivered);
   EXPECT_TRUE(seen.peer_closed && seen.closed);
   EXPECT_TRUE(seen.timed_out_once && seen.recovered_fast && seen.probed);
+  EXPECT_TRUE(seen.cut);
 }
 
 }  // namespace

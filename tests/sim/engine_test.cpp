@@ -143,6 +143,110 @@ TEST_P(EngineOnSim, checksums_in_software_and_by_the_device_are_both_right) {
   EXPECT_EQ(text_of(client->received()), "odd" + content + "x");
 }
 
+TEST_P(FragmentsOnSim, the_port_cuts_what_tcp_sends_in_one_piece) {
+  options.sim.checksum_offload = true;
+  options.sim.segmented_bytes_max = 65535;
+  start(4'000'000);
+  SimClient* client = nullptr;
+  const ConnectionId connection = connect(client);
+  std::uint64_t pinned_max = 0;
+  engine->between = [&] {
+    pinned_max = std::max(pinned_max, engine->cache().stats().frames_pinned);
+  };
+  send(connection, "header ", " trailer", 77, true);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1));
+  EXPECT_EQ(text_of(client->received()), "header " + content + " trailer");
+  EXPECT_EQ(last(Event::Kind::released)->result.bytes_copied, 0U);
+  const std::uint64_t handed = engine->port().queue(0).counters().tx_packets;
+  const std::uint64_t left = engine->port().stats().to_peer.sent;
+  EXPECT_GT(left, content.size() / 1448);
+  EXPECT_LT(handed, left / 4) << "several packets at a time";
+  EXPECT_EQ(engine->loop().counters().segments_sent.get(), left) << "counted as on the wire";
+  EXPECT_GT(pinned_max, 17U);
+  EXPECT_EQ(engine->cache().stats().frames_pinned, 0U);
+}
+
+TEST_P(FragmentsOnSim, cut_packets_carry_pipelined_splices_with_short_ones_between) {
+  options.sim.checksum_offload = true;
+  options.sim.segmented_bytes_max = 65535;
+  options.sim.header_headroom_bytes = 24;
+  options.sim.max_fragment_bytes = 4096 - 24;
+  options.sim.segmented_fragments_max = 7;
+  options.sim.max_fragments = 5;
+  start(30'001);
+  SimClient* client = nullptr;
+  const ConnectionId connection = connect(client);
+  std::string expected;
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    const std::string header(1 + i * i, static_cast<char>('a' + i % 26));
+    const std::size_t offset = (i * 977) % content.size();
+    const std::size_t length = i % 3 == 0 ? content.size() - offset : 1 + i * 31;
+    auto snapshot = engine->cache().freeze(file, offset, length);
+    ASSERT_TRUE(snapshot) << snapshot.error().message();
+    engine->submit(connection, *snapshot, i % 2 == 0 ? header : "", i % 5 == 0 ? header : "", i);
+    if (i % 2 == 0) expected += header;
+    expected += content.substr(offset, length);
+    if (i % 5 == 0) expected += header;
+  }
+  engine->close(connection);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 60));
+  ASSERT_TRUE(engine->run_until([&] { return client->peer_closed(); }, seconds(60)));
+  EXPECT_TRUE(text_of(client->received()) == expected);
+}
+
+TEST_P(FragmentsOnSim, cut_downloads_finish_at_five_percent_loss_with_delay_and_reordering) {
+  options.cache.cache_bytes = 1024 * page_bytes;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    events.clear();
+    accepted.clear();
+    file.reset();
+    engine.reset();
+    options.sim = {};
+    options.sim.seed = seed;
+    options.sim.checksum_offload = true;
+    options.sim.segmented_bytes_max = seed % 2 == 0 ? 65535 : 20'000;
+    options.sim.fragment_crosses_page = seed % 3 == 0;
+    options.sim.dma.lateness_max = microseconds(500);
+    options.sim.dma.completion_lateness_max = milliseconds(5);
+    options.sim.dma.completes_in_order = seed % 2 == 0;
+    for (nic::SimPath* path : {&options.sim.to_peer, &options.sim.from_peer}) {
+      path->delay = milliseconds(25);
+      path->loss_ppm = seed <= 5 ? 50'000 : 2'000;  // the latter lets windows grow
+      path->reorder_ppm = 20'000;
+      path->duplicate_ppm = 5'000;
+      path->corrupt_ppm = 1'000;
+    }
+    start(1'000'000);
+    SimClient::Options client_options;
+    client_options.timestamps = seed % 4 < 2;
+    SimClient* client = nullptr;
+    const ConnectionId connection = connect(client, client_options);
+    send(connection, "h");
+    rewrite_all();
+    ASSERT_TRUE(run_until_count(Event::Kind::released, 1, seconds(600)));
+    ASSERT_EQ(last(Event::Kind::released)->result.error, 0);
+    EXPECT_TRUE(text_of(client->received()) == "h" + content);
+    EXPECT_GT(engine->loop().counters().segments_retransmitted.get(), 0U);
+    EXPECT_GT(engine->port().stats().to_peer.sent,
+              engine->port().queue(0).counters().tx_packets + (seed <= 5 ? 0 : 50));
+    EXPECT_EQ(engine->port().stats().changed_under_descriptor, 0U);
+  }
+}
+
+TEST_P(FragmentsOnSim, a_peer_with_a_tiny_mss_is_sent_packets_of_it) {
+  options.sim.checksum_offload = true;
+  options.sim.segmented_bytes_max = 65535;
+  start(100'000);
+  SimClient::Options tiny;
+  tiny.mss = 300;
+  SimClient* client = nullptr;
+  send(connect(client, tiny));
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1));
+  EXPECT_TRUE(text_of(client->received()) == content);
+  EXPECT_EQ(engine->port().stats().to_peer.sent, engine->port().queue(0).counters().tx_packets);
+}
+
 TEST_P(EngineOnSim, every_download_finishes_at_five_percent_loss_with_delay_and_reordering) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -12,14 +12,16 @@ struct Variant {
   const char* name;
   bool linear;
   bool checksum_offload;
+  bool segmentation;
 };
 
 class OracleRuns : public ::testing::TestWithParam<Variant> {};
 
 INSTANTIATE_TEST_SUITE_P(Forms, OracleRuns,
-                         ::testing::Values(Variant{"fragments", false, false},
-                                           Variant{"fragments_offload", false, true},
-                                           Variant{"linear", true, false}),
+                         ::testing::Values(Variant{"fragments", false, false, false},
+                                           Variant{"fragments_offload", false, true, false},
+                                           Variant{"fragments_cut", false, true, true},
+                                           Variant{"linear", true, false, false}),
                          [](const auto& variant) { return variant.param.name; });
 
 TEST_P(OracleRuns, every_byte_on_the_wire_is_the_snapshots) {
@@ -29,6 +31,7 @@ TEST_P(OracleRuns, every_byte_on_the_wire_is_the_snapshots) {
     options.seed = seed;
     options.linear = GetParam().linear;
     options.checksum_offload = GetParam().checksum_offload;
+    options.segmentation = GetParam().segmentation;
     const OracleReport report = run_oracle(options);
     ASSERT_FALSE(report.violation)
         << *report.violation << "; reproduce: oracle_test --gtest_filter=*" << GetParam().name
@@ -38,11 +41,13 @@ TEST_P(OracleRuns, every_byte_on_the_wire_is_the_snapshots) {
     sum.pages_preserved += report.pages_preserved;
     sum.pages_redirected += report.pages_redirected;
     sum.bytes_copied += report.bytes_copied;
+    sum.packets_cut += report.packets_cut;
   }
   // A run in which nothing was at stake would prove nothing.
   EXPECT_GT(sum.frames_checked, 5'000U);
   EXPECT_GT(sum.retransmissions, 100U);
   EXPECT_GT(sum.pages_preserved, 1'000U);
+  EXPECT_EQ(sum.packets_cut > 2'000, GetParam().segmentation);
   if (GetParam().linear) {
     EXPECT_GT(sum.bytes_copied, 0U);
   } else {

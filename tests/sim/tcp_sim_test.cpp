@@ -38,6 +38,7 @@ struct TransferResult {
   std::string failure;
   Duration took;
   ConnectionCounters counters;
+  std::uint64_t segments_cut = 0;
 };
 
 class Transfer {
@@ -54,7 +55,7 @@ class Transfer {
       if (failure_.empty()) failure_ = peer_.complaint();
     }
     if (failure_.empty()) check_the_end();
-    TransferResult result{.failure = failure_, .took = now_ - Time{}};
+    TransferResult result{.failure = failure_, .took = now_ - Time{}, .segments_cut = cut_};
     if (server_) result.counters = server_->counters();
     return result;
   }
@@ -90,8 +91,18 @@ class Transfer {
     for (const SegmentIn& segment : segments)
       through_the_pipe([this, segment] { at_server(segment); });
   }
+  /// Cut into packets as a device does, each with a fate of its own.
   void to_peer(const SegmentOut& segment) {
-    through_the_pipe([this, segment] { from_peer(peer_.receive(segment, now_)); });
+    if (segment.is_several_packets()) ++cut_;
+    SegmentOut rest = segment;
+    do {
+      SegmentOut packet = rest;
+      packet.shorten(segment.mss_bytes);
+      rest.seq = rest.seq + packet.payload_bytes;
+      rest.stream_offset += packet.payload_bytes;
+      rest.payload_bytes -= packet.payload_bytes;
+      through_the_pipe([this, packet] { from_peer(peer_.receive(packet, now_)); });
+    } while (rest.payload_bytes > 0);
   }
 
   void at_server(const SegmentIn& segment) {
@@ -186,6 +197,7 @@ class Transfer {
   std::uint32_t unread_ = 0;
   bool answered_ = false;
   Time port_full_until_;
+  std::uint64_t cut_ = 0;
   std::string failure_;
 };
 
@@ -206,6 +218,7 @@ TransferSetup draw(TransferSetup setup, std::uint64_t seed) {
     setup.peer.buffer_bytes = 300'000;
   }
   setup.config.receive_buffer_bytes = one_in(3) ? 2048 : 16384;
+  if (one_in(2)) setup.config.segment_bytes_max = one_in(2) ? 65'483 : 4000;
   return setup;
 }
 
@@ -218,7 +231,7 @@ class TcpSim : public ::testing::Test {
       first = std::strtoull(chosen, nullptr, 10);
       seeds = 1;
     }
-    std::uint64_t retransmissions = 0, timeouts = 0, recoveries = 0, probes = 0;
+    std::uint64_t retransmissions = 0, timeouts = 0, recoveries = 0, probes = 0, cut = 0;
     std::int64_t took_ms = 0;
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
       const TransferResult result = Transfer(draw(scenario, seed), seed).run();
@@ -230,12 +243,16 @@ class TcpSim : public ::testing::Test {
       timeouts += result.counters.sender.rto_fires;
       recoveries += result.counters.sender.fast_retransmits;
       probes += result.counters.sender.window_probes;
+      cut += result.segments_cut;
       took_ms += result.took.ns / 1'000'000;
     }
     std::cout << seeds << " transfers of " << scenario.response_bytes
               << " bytes: " << took_ms / static_cast<std::int64_t>(seeds) << " ms each, "
               << retransmissions << " retransmissions, " << timeouts << " timeouts, " << recoveries
-              << " fast recoveries, " << probes << " probes\n";
+              << " fast recoveries, " << probes << " probes, " << cut << " segments cut\n";
+    if (scenario.response_bytes > 0 && seeds > 1) {
+      EXPECT_GT(cut, 0U);
+    }
     if (scenario.pipe.loss > 0 && seeds > 1) {
       EXPECT_GT(timeouts, 0U);
       if (scenario.response_bytes > 0) {

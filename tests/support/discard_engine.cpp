@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <stdexcept>
 
+#include "engine/tx/segmentation.hpp"
+
 namespace strictsend::testing {
 namespace {
 
@@ -37,6 +39,7 @@ std::unique_ptr<nic::DiscardPort> make_port(const DiscardEngine::Options& option
   nic::DiscardConfig config;
   config.observer = &peer;
   config.checksum_offload = options.checksum_offload;
+  config.segmented_bytes_max = options.segmentation ? 65535 : 0;
   return value_of(
       nic::DiscardPort::create(config, {.base = cache.dma_view(),
                                         .size_bytes = cache.arena_bytes(),
@@ -61,6 +64,7 @@ DiscardEngine::DiscardEngine(const Options& options)
   config.tcp.mss_bytes = 1460;
   config.tcp.receive_buffer_bytes = 4096;
   config.linear = options.linear;
+  config.tcp.segment_bytes_max = engine::segment_bytes_max(port_->capabilities(), options.linear);
   config.connections_max = static_cast<std::uint32_t>(2 * options.connections);
   config.receive_buffer_bytes = 4096;
   config.tx_slots = tx_slots;

@@ -26,6 +26,7 @@ class DiscardEngine {
     bool protect = true;
     bool linear = false;
     bool checksum_offload = true;
+    bool segmentation = false;
   };
 
   /// Throws with the reason when the cache or the file cannot be had.

@@ -7,6 +7,8 @@
 #include <array>
 #include <stdexcept>
 
+#include "engine/tx/segmentation.hpp"
+
 namespace strictsend::testing {
 namespace {
 
@@ -57,6 +59,7 @@ SimEngine::SimEngine(Options options)
   config.tcp.mss_bytes = static_cast<std::uint16_t>(options_.sim.mtu_bytes - 40);
   config.tcp.receive_buffer_bytes = 16384;
   config.linear = options_.linear;
+  config.tcp.segment_bytes_max = engine::segment_bytes_max(port_->capabilities(), options_.linear);
   config.connections_max = 256;
   config.receive_buffer_bytes = 16384;
   config.tx_slots = tx_slots;

@@ -59,6 +59,10 @@ class Oracle {
     SimEngine::Options o;
     o.sim.seed = options_.seed;
     o.sim.checksum_offload = options_.checksum_offload;
+    if (options_.segmentation) {
+      o.sim.segmented_bytes_max = chance(50) ? 65'535 : 9'000;
+      o.sim.segmented_fragments_max = static_cast<std::uint32_t>(pick(5, 18));
+    }
     o.sim.fragment_crosses_page = chance(50);
     o.sim.to_peer.delay = o.sim.from_peer.delay =
         microseconds(static_cast<std::int64_t>(pick(10, 20'000)));
@@ -227,6 +231,9 @@ class Oracle {
     const pagecache::CacheStats stats = engine_.cache().stats();
     report_.pages_preserved = stats.pages_preserved;
     report_.pages_redirected = stats.pages_redirected;
+    const std::uint64_t left = engine_.port().stats().to_peer.sent;
+    const std::uint64_t handed = engine_.port().queue(0).counters().tx_packets;
+    report_.packets_cut = left > handed ? left - handed : 0;
     report_.retransmissions = engine_.loop().counters().segments_retransmitted.get();
     for (const auto& [port, connection] : connections_) {
       if (!violated() && connection.client->received() != connection.expected) {

@@ -18,6 +18,7 @@ struct OracleOptions {
   int splices = 60;  ///< to be submitted, over all connections
   bool lossy = true;
   bool checksum_offload = false;
+  bool segmentation = false;  ///< packets of up to 64 KiB, which the device cuts: with offload only
   MakeAdapter adapt;  ///< see SimEngine
 };
 
@@ -29,6 +30,7 @@ struct OracleReport {
   std::uint64_t pages_preserved = 0;
   std::uint64_t pages_redirected = 0;
   std::uint64_t bytes_copied = 0;
+  std::uint64_t packets_cut = 0;  ///< that left the device beyond those that it was handed
 };
 
 OracleReport run_oracle(const OracleOptions& options);

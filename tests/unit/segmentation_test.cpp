@@ -104,8 +104,7 @@ TEST(Segmentation, every_piece_is_a_valid_packet_and_together_they_are_the_whole
         payload.insert(payload.end(), packet->payload.begin(), packet->payload.end());
       }
       EXPECT_TRUE(std::equal(payload.begin(), payload.end(),
-                             whole.frame.begin() + whole.request.header_bytes,
-                             whole.frame.end()));
+                             whole.frame.begin() + whole.request.header_bytes, whole.frame.end()));
     }
   }
 }

@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint16_t peer_mss_bytes_default = 536;  // RFC 9293 §3.7.1
 // A smaller one would turn a transfer into a flood of headers; no real link needs it.
 constexpr std::uint16_t peer_mss_bytes_min = 64;
+// Devices refuse to cut into small packets, or take who asks for it for malicious.
+constexpr std::uint32_t cut_mss_bytes_min = 512;
 constexpr std::uint32_t timestamp_option_bytes = 12;  // padded: RFC 7323 appendix A
 constexpr std::uint8_t peer_scale_max = 14;           // RFC 7323 §2.3
 /// Of a peer that closes without ever sending its FIN, when there is no idle time-out for it.
@@ -22,6 +24,12 @@ std::uint32_t effective_mss_bytes(const Config& config, const SegmentIn& syn) {
   const std::uint16_t peer =
       std::max(syn.syn_options.mss.value_or(peer_mss_bytes_default), peer_mss_bytes_min);
   return std::min(config.mss_bytes, peer) - (syn.timestamps ? timestamp_option_bytes : 0);
+}
+
+/// How much of the stream one segment may carry, as a whole number of packets.
+std::uint32_t segment_bytes_max(const Config& config, std::uint32_t mss_bytes) {
+  if (mss_bytes < cut_mss_bytes_min) return mss_bytes;
+  return std::max(config.segment_bytes_max / mss_bytes, 1U) * mss_bytes;
 }
 
 }  // namespace
@@ -43,8 +51,9 @@ Connection::Connection(const Config& config, const SegmentIn& syn, Seq initial_s
       window_ack_(initial_send_seq),
       progress_at_(now),
       receiver_(syn.seq, config.receive_buffer_bytes, config.mss_bytes, scaled_),
-      sender_(initial_send_seq, effective_mss_bytes(config, syn), config.rto_min, config.rto_max,
-              syn.window) {
+      sender_(initial_send_seq, effective_mss_bytes(config, syn),
+              segment_bytes_max(config, effective_mss_bytes(config, syn)), config.rto_min,
+              config.rto_max, syn.window) {
   if (syn.timestamps) {
     timestamps_ = {
         .on = true, .offset = timestamp_offset, .recent = syn.timestamps->value, .recent_at = now};

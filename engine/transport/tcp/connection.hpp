@@ -18,6 +18,9 @@ namespace strictsend::tcp {
 struct Config {
   std::uint16_t mss_bytes = 1460;          ///< our own: what the port's MTU allows, without options
   std::uint32_t receive_buffer_bytes = 0;  ///< the receive window's size
+  /// Most payload of one segment, when the port cuts it into packets (TCP segmentation offload);
+  /// below two MSS: it cuts none.
+  std::uint32_t segment_bytes_max = 0;
   Duration rto_min = milliseconds(200);
   Duration rto_max = seconds(60);
   std::uint32_t retries_max = 10;  ///< of one segment, then the connection is given up

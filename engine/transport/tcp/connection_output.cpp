@@ -18,6 +18,7 @@ SegmentOut Connection::bare_segment(Time now) const {
   segment.ack = receiver_.next();
   segment.window = receiver_.window_field();
   segment.flags.ack = true;
+  segment.mss_bytes = sender_.mss_bytes();
   segment.stream_offset = std::min(std::max<Position>(position, 1), sender_.end()) - 1;
   if (timestamps_.on)
     segment.timestamps = Timestamps{.value = timestamp_now(now), .echo = timestamps_.recent};

@@ -54,9 +54,14 @@ struct SegmentOut {
   std::uint64_t stream_offset =
       0;  ///< of the first payload byte in everything the application ever sent
   std::uint32_t payload_bytes = 0;
+  /// The effective MSS. A payload above it is several packets, which the port is to cut: all of
+  /// this size but the last, which alone has the FIN and PSH.
+  std::uint32_t mss_bytes = 0;
   std::optional<Timestamps> timestamps;
   SynOptions syn_options;
   bool retransmission = false;
+
+  [[nodiscard]] constexpr bool is_several_packets() const { return payload_bytes > mss_bytes; }
 
   /// Sends only the first part of the payload now; what ended with the last byte does not go.
   constexpr void shorten(std::uint32_t bytes) {

@@ -7,14 +7,31 @@
 
 namespace strictsend::tcp {
 
-Sender::Sender(Seq iss, std::uint32_t mss_bytes, Duration rto_min, Duration rto_max,
-               std::uint32_t peer_window_bytes)
+namespace {
+
+/// No segment takes more than this part of a window: a receiver that answers each of them once (it
+/// puts packets together again, as Linux's GRO does) then still tells of a lost one by three
+/// duplicates (RFC 5681 §3.2), and acknowledgements go on clocking what is sent.
+constexpr std::uint32_t window_parts_min = 4;
+/// And new data waits for acknowledgements until so much of the window is free, or every one of
+/// them would let out a short segment, and a long one would never come again (Linux's
+/// tcp_tso_should_defer). At least seven eighths are in flight then, of eight packets or more: the
+/// answer to them cannot be a delayed one alone.
+constexpr std::uint32_t window_parts_awaited = 8;
+
+}  // namespace
+
+Sender::Sender(Seq iss, std::uint32_t mss_bytes, std::uint32_t segment_bytes_max, Duration rto_min,
+               Duration rto_max, std::uint32_t peer_window_bytes)
     : iss_(iss),
       mss_(mss_bytes),
+      segment_bytes_max_(segment_bytes_max),
       window_edge_(1 + Position{peer_window_bytes}),
       window_bytes_max_(peer_window_bytes),
       rtt_(rto_min, rto_max),
-      congestion_(mss_bytes) {}
+      congestion_(mss_bytes) {
+  STRICTSEND_ASSERT(segment_bytes_max >= mss_bytes && segment_bytes_max % mss_bytes == 0);
+}
 
 void Sender::enqueue(std::uint64_t bytes) {
   STRICTSEND_ASSERT(!fin_queued_);
@@ -63,6 +80,20 @@ std::uint32_t Sender::allowance_bytes(Time now) const {
   return congestion_.cwnd_bytes() + extra;
 }
 
+/// As many whole packets as make one of so many parts of the windows, and one segment at most. One
+/// at least, and while something is lost: the receiver may have kept those behind.
+std::uint32_t Sender::segment_bytes(std::uint32_t allowance, std::uint32_t parts) const {
+  if (in_recovery_ || duplicates_ > 0 || nxt_ < max_) return mss_;
+  const std::uint32_t part = std::min(window_bytes(), allowance) / parts;
+  return std::clamp(part / mss_ * mss_, mss_, segment_bytes_max_);
+}
+
+/// How much must be free of the window before new data goes; 0: that is no condition.
+std::uint32_t Sender::awaited_bytes(std::uint32_t allowance) const {
+  const std::uint32_t bytes = segment_bytes(allowance, window_parts_awaited);
+  return bytes > mss_ ? bytes : 0;
+}
+
 Chunk Sender::chunk(Position begin, std::uint64_t payload_bytes, bool fin) const {
   return Chunk{.begin = begin,
                .payload_bytes = static_cast<std::uint32_t>(payload_bytes),
@@ -90,15 +121,20 @@ std::optional<Chunk> Sender::pending(Time now, bool forced) const {
   const bool probe = forced && nxt_ == una_;
   if (nxt_ >= end_) return window > 0 || probe ? std::optional(chunk(nxt_, 0, true)) : std::nullopt;
 
-  const Position allowed_end = una_ + allowance_bytes(now);
+  const std::uint32_t allowance = allowance_bytes(now);
+  const Position allowed_end = una_ + allowance;
   const std::uint64_t room = std::min(window, allowed_end > nxt_ ? allowed_end - nxt_ : 0);
   const std::uint64_t left = end_ - nxt_;
-  const std::uint64_t take = std::min<std::uint64_t>({left, room, mss_});
+  std::uint64_t take =
+      std::min<std::uint64_t>({left, room, segment_bytes(allowance, window_parts_min)});
+  if (take > mss_ && take < left)
+    take -= take % mss_;  // only the end of the data is no whole packet
+  if (nxt_ > una_ && !forced && take < left && take < awaited_bytes(allowance)) return std::nullopt;
   // Silly window avoidance, RFC 9293 §3.8.6.2.1: a full segment, or all there is, or half of the
   // largest window ever seen, or the override time is over. Without Nagle's wait for una == nxt:
   // who enqueues here enqueues whole responses.
   const bool worth =
-      take > 0 && (take == mss_ || take == left || take >= window_bytes_max_ / 2 || forced);
+      take > 0 && (take >= mss_ || take == left || take >= window_bytes_max_ / 2 || forced);
   if (worth) return chunk(nxt_, take, fin_queued_ && take == left && window > take);
   if (probe && window == 0) return chunk(nxt_, 1, false);  // RFC 9293 §3.8.6.1
   return std::nullopt;
@@ -139,7 +175,7 @@ void Sender::sent(const Chunk& chunk, Time now) {
     if (idle_since_rto(now) && established_) congestion_.on_idle();
     if (!again && !timing_) {
       timing_ = true;
-      timed_end_ = end;
+      timed_end_ = std::min(end, chunk.begin + mss_);  // the first packet of several
       timed_at_ = now;
     }
     nxt_ = end;

@@ -60,8 +60,10 @@ class Sender {
   using Congestion = Reno;
   static_assert(CongestionAlgorithm<Congestion>);
 
-  Sender(Seq iss, std::uint32_t mss_bytes, Duration rto_min, Duration rto_max,
-         std::uint32_t peer_window_bytes);
+  /// `segment_bytes_max`: of the payload that goes out at once and is cut into packets behind us; a
+  /// multiple of the MSS.
+  Sender(Seq iss, std::uint32_t mss_bytes, std::uint32_t segment_bytes_max, Duration rto_min,
+         Duration rto_max, std::uint32_t peer_window_bytes);
 
   // The stream.
   void enqueue(std::uint64_t bytes);
@@ -121,6 +123,8 @@ class Sender {
   [[nodiscard]] std::uint32_t flight_bytes() const;
   [[nodiscard]] bool idle_since_rto(Time now) const;
   [[nodiscard]] std::uint32_t allowance_bytes(Time now) const;
+  [[nodiscard]] std::uint32_t segment_bytes(std::uint32_t allowance, std::uint32_t parts) const;
+  [[nodiscard]] std::uint32_t awaited_bytes(std::uint32_t allowance) const;
   [[nodiscard]] Chunk chunk(Position begin, std::uint64_t payload_bytes, bool fin) const;
   [[nodiscard]] std::optional<Chunk> first_outstanding() const;
   [[nodiscard]] std::optional<Chunk> pending(Time now, bool forced) const;
@@ -136,6 +140,7 @@ class Sender {
 
   Seq iss_;
   std::uint32_t mss_;
+  std::uint32_t segment_bytes_max_;
   Position una_ = 0;
   Position nxt_ = 0;
   Position max_ = 0;

@@ -65,9 +65,10 @@ void Sender::on_advance(Position to, Time now) {
     duplicates_ = 0;
     retransmit_now_ = false;
     if (established_) {
-      congestion_.on_ack({.acked_bytes = acked,
-                          .flight_peak_bytes = flight_peak_,
-                          .after_timeout = una_ <= recover_});
+      // What waited for a longer segment was not left unused.
+      const std::uint32_t peak = flight_peak_ + awaited_bytes(congestion_.cwnd_bytes());
+      congestion_.on_ack(
+          {.acked_bytes = acked, .flight_peak_bytes = peak, .after_timeout = una_ <= recover_});
     }
   }
   // RFC 6298 §5.2, 5.3. Probing goes on with its back-off while the window stays closed.
