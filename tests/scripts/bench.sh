@@ -11,7 +11,8 @@ usage: ./dev bench [segment|forms|preserve|goodput [OPTIONS]]
 Measures a release build; without an argument everything, in some ten minutes. Root only. Other load
 on the machine disturbs every number; the ratios within one table are what to look at.
 
-  segment   what the whole engine costs per segment, on a port that discards
+  segment   what the whole engine costs per segment and per 64 KiB, on a port that discards, with
+            and without segmentation offload
   forms     what the packet forms cost on AF_XDP over a veth pair
   preserve  how long a writer's store to a protected page takes, beside a bare userfaultfd fault
               --samples N        stores of each kind

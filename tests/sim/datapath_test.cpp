@@ -34,10 +34,16 @@ void on_trap(int, siginfo_t* info, void*) {
   }
 }
 
-class Datapath : public ::testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Forms, Datapath, ::testing::Bool(), [](const auto& form) {
-  return form.param ? std::string("linear") : std::string("fragments");
-});
+struct Form {
+  const char* name;
+  bool linear;
+  bool segmentation;
+};
+class Datapath : public ::testing::TestWithParam<Form> {};
+INSTANTIATE_TEST_SUITE_P(Forms, Datapath,
+                         ::testing::Values(Form{"fragments", false, false},
+                                           Form{"linear", true, false}, Form{"cut", false, true}),
+                         [](const auto& form) { return form.param.name; });
 
 TEST_P(Datapath, polling_allocates_nothing_and_calls_the_kernel_only_to_notify) {
   struct sigaction action = {};
@@ -53,8 +59,9 @@ TEST_P(Datapath, polling_allocates_nothing_and_calls_the_kernel_only_to_notify) 
   DiscardEngine engine({.path = disk.path(),
                         .connections = 8,
                         .cache_bytes = 16 << 20,
-                        .linear = GetParam(),
-                        .checksum_offload = false});
+                        .linear = GetParam().linear,
+                        .checksum_offload = GetParam().segmentation,
+                        .segmentation = GetParam().segmentation});
   Time now{};
   std::uint64_t allocations = 0;
   while (engine.released() < 200) {
@@ -74,6 +81,8 @@ TEST_P(Datapath, polling_allocates_nothing_and_calls_the_kernel_only_to_notify) 
   }
   ASSERT_EQ(::prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0), 0);
   EXPECT_EQ(allocations, 0U);
+  const std::uint64_t segment_bytes = engine.peer().payload_bytes() / engine.peer().data_segments();
+  EXPECT_EQ(segment_bytes > 1460, GetParam().segmentation) << segment_bytes;
   EXPECT_GT(trapped_count, 0U) << "notifying is a system call: the trap works";
   const std::set<int> calls(trapped.begin(), trapped.begin() + trapped_count);
   EXPECT_EQ(calls, std::set<int>{SYS_write});

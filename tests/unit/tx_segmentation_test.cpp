@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether, and how far, a port's offer to cut packets is taken up.
+#include "engine/tx/segmentation.hpp"
+
+#include <gtest/gtest.h>
+
+namespace strictsend::engine {
+namespace {
+
+nic::PortCapabilities cutting_port() {
+  return {.max_fragments = 18,
+          .max_fragment_bytes = 4096,
+          .checksum_offload = true,
+          .segmented_bytes_max = 65535,
+          .segmented_fragments_max = 18};
+}
+
+TEST(SegmentBytesMax, is_all_of_an_ipv4_packet_where_17_pages_fit) {
+  EXPECT_EQ(segment_bytes_max(cutting_port(), false), 65535U - 52);
+}
+
+TEST(SegmentBytesMax, is_nothing_for_linear_packets_or_a_port_that_does_not_offer_it) {
+  EXPECT_EQ(segment_bytes_max(cutting_port(), true), 0U);
+  nic::PortCapabilities port = cutting_port();
+  port.checksum_offload = false;
+  EXPECT_EQ(segment_bytes_max(port, false), 0U);
+  port = cutting_port();
+  port.segmented_bytes_max = 0;
+  EXPECT_EQ(segment_bytes_max(port, false), 0U);
+  port.segmented_bytes_max = 52;
+  EXPECT_EQ(segment_bytes_max(port, false), 0U);
+}
+
+TEST(SegmentBytesMax, is_what_the_fragments_hold_wherever_in_a_page_it_begins) {
+  nic::PortCapabilities port = cutting_port();
+  port.segmented_fragments_max = 8;  // a header and seven pages, the first of one byte
+  EXPECT_EQ(segment_bytes_max(port, false), 6 * 4096U + 1);
+  port.max_fragment_bytes = 4072;  // two for a page
+  EXPECT_EQ(segment_bytes_max(port, false), 2 * 4096U + 1);
+  port.segmented_fragments_max = 4;
+  EXPECT_EQ(segment_bytes_max(port, false), 0U) << "less than two pages";
+  port = cutting_port();
+  port.segmented_fragments_max = 100;
+  port.segmented_bytes_max = 9000;
+  EXPECT_EQ(segment_bytes_max(port, false), 9000U - 52);
+}
+
+}  // namespace
+}  // namespace strictsend::engine
