@@ -98,11 +98,22 @@ Parsed<Ipv4Address> parse_address(std::string_view text) {
   if (::inet_pton(AF_INET, terminated.c_str(), address.data()) != 1)
     return wrong(fmt::format("\"{}\" is not an IPv4 address; write one like 192.0.2.1", text));
   if (address[0] == 0 || address[0] >= 224)
-    return wrong(
-        fmt::format("{} is no interface's own address; write the one that clients connect to, or "
-                    "leave the option out for the interface's first",
-                    text));
+    return wrong(fmt::format("{} is no single host's address; write one like 192.0.2.1", text));
   return address;
+}
+
+Parsed<InterfaceAddress> parse_interface_address(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const Parsed<Ipv4Address> address = parse_address(text.substr(0, slash));
+  if (!address) return wrong(address.error());
+  if (slash == std::string_view::npos) return InterfaceAddress{*address, std::nullopt};
+  const Parsed<std::uint64_t> bits = parse_number(text.substr(slash + 1), 1, 31);
+  if (!bits)
+    return wrong(fmt::format(
+        "\"{}\" says no network behind the slash; write the number of its leading bits, 1 to 31, "
+        "as in 192.0.2.1/24",
+        text));
+  return InterfaceAddress{*address, static_cast<std::uint8_t>(*bits)};
 }
 
 Parsed<std::string> parse_nic(std::string_view text) {

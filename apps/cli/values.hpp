@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,13 @@ using Parsed = tl::expected<T, std::string>;
                                                  std::uint64_t most);
 /// "192.0.2.1": an address that an interface can have, neither 0.0.0.0 nor multicast nor broadcast.
 [[nodiscard]] Parsed<Ipv4Address> parse_address(std::string_view text);
+/// "192.0.2.1/24": an address, and how many of its leading bits name its network; the bits may be
+/// left out.
+struct InterfaceAddress {
+  Ipv4Address address{};
+  std::optional<std::uint8_t> prefix_bits;  ///< 1 to 31
+};
+[[nodiscard]] Parsed<InterfaceAddress> parse_interface_address(std::string_view text);
 /// "af_xdp:IFACE" with a name that an interface can have, or "discard:".
 [[nodiscard]] Parsed<std::string> parse_nic(std::string_view text);
 [[nodiscard]] Parsed<TxForm> parse_tx_form(std::string_view text);

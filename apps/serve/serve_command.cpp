@@ -59,6 +59,31 @@ class Progress {
   Clock::time_point shown_at_ = Clock::now();
 };
 
+/// Says when another host uses the server's address; looks seldom, for asking takes a while.
+class ConflictWatch {
+ public:
+  explicit ConflictWatch(const Engine& engine) : engine_(engine) {}
+  void tick() {
+    constexpr double interval_seconds = 10;
+    if (seconds_since(looked_at_) < interval_seconds) return;
+    looked_at_ = Clock::now();
+    const std::uint64_t conflicts = engine_.stats().address_conflicts;
+    if (conflicts > known_) {
+      const Ipv4Address a = engine_.address();
+      spdlog::warn(
+          "another host claims the address {}.{}.{}.{} too ({} ARP packets so far), and clients may "
+          "reach that one instead: give one of the two another address",
+          a[0], a[1], a[2], a[3], conflicts);
+    }
+    known_ = conflicts;
+  }
+
+ private:
+  const Engine& engine_;
+  std::uint64_t known_ = 0;
+  Clock::time_point looked_at_ = Clock::now();
+};
+
 int serve(ServeOptions options) {
   // Before the engine makes its threads, which inherit the blocked signals.
   Result<app::StopSignals> signals = app::StopSignals::create();
@@ -70,8 +95,12 @@ int serve(ServeOptions options) {
   cli::StatusLine line;
   cli::log_above(line, options.log_level);
   Progress progress(line, **engine);
+  ConflictWatch conflicts(**engine);
   options.server.stop_signals = &*signals;
-  options.server.on_tick = [&progress] { progress.tick(); };
+  options.server.on_tick = [&progress, &conflicts] {
+    progress.tick();
+    conflicts.tick();
+  };
   const std::uint16_t port = options.server.port;
   const std::uint64_t engine_bytes = (*engine)->memory_bytes();
   const std::uint64_t connection_bytes = connection_bytes_max(options.server.limits);

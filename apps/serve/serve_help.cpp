@@ -34,8 +34,19 @@ OPTIONS
     --port N
         The TCP port. Default: 80.
 
-    --address A
-        The IPv4 address to answer on. Default: the interface's first.
+    --address A[/BITS]
+        The IPv4 address to answer on. Default: the interface's first. Where no kernel
+        stands behind the port to answer for it (DPDK), it must be given: strictsend then
+        answers ARP and ping for A itself, tells the network so at the start, and keeps
+        the address if another host claims it, with a warning. A must be free. BITS is how
+        many leading bits name A's network, 1 to 31; default: 24. On af_xdp the kernel
+        knows the network, and BITS is not used.
+
+    --gateway G
+        The router to all other networks, in A's network. Only where no kernel stands
+        behind the port; on af_xdp the routes are the kernel's, and this is refused.
+        Default: none; then answers go back to where packets come from, which serves all
+        clients whose packets come by the router that leads back to them.
 
     --cache SIZE
         Memory for files, spare pages for writers included; 512M, 4G. It is taken at the

@@ -27,8 +27,8 @@ po::options_description described() {
   auto add = options.add_options();
   add("help,h", "");
   for (const char* name :
-       {"nic", "root", "port", "address", "cache", "tx", "mtu", "max-connections", "idle-timeout",
-        "request-timeout", "drain-timeout", "log-level", "pcap"})
+       {"nic", "root", "port", "address", "gateway", "mtu", "cache", "tx", "max-connections",
+        "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
     add(name, po::value<std::string>(), "");
   return options;
 }
@@ -138,7 +138,11 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("root", parse_path, [&](auto& v) { options.server.root = v; });
   reader.option("port", within(1, 65535),
                 [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });
-  reader.option("address", cli::parse_address, [&](auto& v) { options.engine.address = v; });
+  reader.option("address", cli::parse_interface_address, [&](auto& v) {
+    options.engine.address = v.address;
+    options.engine.prefix_bits = v.prefix_bits.value_or(options.engine.prefix_bits);
+  });
+  reader.option("gateway", cli::parse_address, [&](auto& v) { options.engine.gateway = v; });
   reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
   reader.option("mtu", within(68, 65535),

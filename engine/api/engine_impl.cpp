@@ -35,7 +35,7 @@ void keep_for_the_device(std::unique_ptr<pagecache::PageCache> cache) {
 
 std::uint64_t Engine::Impl::memory_bytes() const {
   std::uint64_t bytes = cache_->arena_bytes() + cache_->metadata_bytes() + splices_.memory_bytes() +
-                        inline_bytes_max_;
+                        inline_bytes_max_ + (host_ ? sizeof *host_ : 0);
   for (const auto& thread : threads_)
     bytes += thread->loop().memory_bytes();
   return bytes;
@@ -183,6 +183,12 @@ EngineStats Engine::Impl::stats() const {
     stats.payload_bytes_sent += loop.payload_bytes_sent.get();
     stats.payload_bytes_copied += loop.payload_bytes_copied.get();
     stats.splices_released += loop.splices_released.get();
+    stats.arp_requests_answered += loop.arp_requests_answered.get();
+    stats.echo_requests_answered += loop.echo_requests_answered.get();
+    stats.address_conflicts += loop.address_conflicts.get();
+    stats.neighbour_requests += loop.neighbour_requests.get();
+    stats.flows_readdressed += loop.flows_readdressed.get();
+    stats.frames_ignored += loop.frames_ignored.get();
   }
   {
     const std::lock_guard lock(mutex_);

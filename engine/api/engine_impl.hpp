@@ -4,12 +4,14 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/exchange/event_queue.hpp"
 #include "engine/exchange/notifier.hpp"
 #include "engine/exchange/splice_pool.hpp"
+#include "engine/host/host.hpp"
 #include "engine/loop/loop_thread.hpp"
 #include "nic/port.hpp"
 #include "pagecache/page_cache.hpp"
@@ -46,6 +48,9 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
 
  private:
   Result<void> start_threads();
+  /// Where no kernel stands behind the port, the engine is the host. `frame_bytes_max`: what its
+  /// header buffers can send.
+  Result<void> take_interface(std::uint32_t frame_bytes_max);
   [[nodiscard]] engine::LoopThread& thread_of(std::uint32_t slot);
   [[nodiscard]] engine::Flow* find(ConnectionId id);
   void recycle(engine::Flow& flow);
@@ -72,6 +77,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   bool stopped_ = false;
   std::uint32_t packets_quarantined_ = 0;  ///< after `stop`: those that the device did not let go
 
+  std::optional<engine::Host> host_;  ///< where no kernel stands behind the port; of all threads
   std::vector<std::unique_ptr<engine::LoopThread>> threads_;  ///< one for each NIC queue
 };
 

@@ -144,11 +144,11 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   auto impl = std::make_unique<Impl>(config, std::move(*cache), std::move(port->port),
                                      std::move(event_fd), inline_bytes_max(config));
   const std::optional<Ipv4Address> address = config.address ? config.address : port->ipv4_address;
-  if (!address) {
+  if (!address && !impl->port_->capabilities().owns_interface) {
     return fail("engine address", EADDRNOTAVAIL,
                 "the interface has no IPv4 address: give it one (ip addr add) or pass --address");
   }
-  impl->address_ = *address;
+  impl->address_ = address.value_or(Ipv4Address{});
   if (const Result<void> started = impl->start_threads(); !started) {
     return tl::unexpected(started.error());
   }
@@ -165,6 +165,21 @@ Engine::Impl::Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCa
       events_(notifier_),
       splices_(config.max_splices),
       inline_bytes_max_(inline_bytes_max) {}
+
+Result<void> Engine::Impl::take_interface(std::uint32_t frame_bytes_max) {
+  const nic::PortCapabilities& port = port_->capabilities();
+  if (port.owns_interface) {
+    Result<engine::HostConfig> host = engine::make_host_config(config_, port);
+    if (!host) return tl::unexpected(std::move(host.error()));
+    host->reply_bytes_max = frame_bytes_max;
+    host_.emplace(*host, monotonic_now());
+    return {};
+  }
+  if (!config_.gateway) return {};
+  return fail("engine configuration", EINVAL,
+              "on this port the kernel keeps the routes, and answers go to where packets come from: "
+              "leave the gateway out");
+}
 
 Result<void> Engine::Impl::start_threads() {
   const nic::PortCapabilities& port = port_->capabilities();
@@ -198,6 +213,11 @@ Result<void> Engine::Impl::start_threads() {
     form_reason_ += "; up to " + std::to_string(loop.tcp.segment_bytes_max) +
                     " bytes at once, which the port cuts into segments";
   }
+  const std::uint32_t frame_bytes_max =
+      std::min({loop.tx_buffer_bytes - port.header_headroom_bytes, port.max_fragment_bytes,
+                ethernet_bytes + port.mtu_bytes});
+  if (const Result<void> owned = take_interface(frame_bytes_max); !owned) return owned;
+  loop.host = host_ ? &*host_ : nullptr;
   Result<SipKey> key = random_key();
   if (!key) return tl::unexpected(std::move(key.error()));
   loop.secret = *key;
@@ -205,6 +225,7 @@ Result<void> Engine::Impl::start_threads() {
   for (std::size_t i = 0; i < port_->queue_count(); ++i) {
     const auto queue_number = static_cast<std::uint32_t>(i);
     loop.first_slot = queue_number * config_.max_connections;
+    loop.keeps_interface = i == 0;
     loop.tx_buffers_begin = cache_->port_frames_begin().plus(
         queue_number * tx_frames / static_cast<std::uint32_t>(port_->queue_count()));
     nic::Queue& queue = port_->queue(i);

@@ -22,6 +22,7 @@ QueueLoop::QueueLoop(const LoopConfig& config, nic::Queue& queue, const nic::Por
       wheel_(now),
       pending_(config.tx_slots),
       now_(now),
+      keep_at_(config.host != nullptr && config.keeps_interface ? now : Time::never()),
       completion_seen_(now) {}
 
 QueueLoop::~QueueLoop() {
@@ -39,6 +40,7 @@ bool QueueLoop::poll(Time now) {
   receive_packets();
   take_commands();
   run_timers();
+  keep_interface();
   pump_flows();
   transmit_pending();
   watch_device();
@@ -116,7 +118,14 @@ void QueueLoop::run_timers() {
   wheel_.advance(now_, [this](void* owner) {
     auto& flow = *static_cast<Flow*>(owner);
     worked_ = true;
-    apply(flow, flow.connection->on_timer(now_), {});
+    const std::uint32_t timeouts = flow.connection->counters().sender.rto_fires;
+    const tcp::Outcome outcome = flow.connection->on_timer(now_);
+    // RFC 1122 §2.3.2.1 (4): TCP's advice that a next hop may be gone. A handshake gives none: its
+    // SYN has just come from there, and whoever makes SYNs up shall not make us ask around.
+    if (config_.host != nullptr && flow.announced &&
+        flow.connection->counters().sender.rto_fires != timeouts)
+      suspect_next_hop(flow);
+    apply(flow, outcome, {});
   });
 }
 

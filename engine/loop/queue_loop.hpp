@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -17,10 +18,14 @@
 #include "engine/tx/segment_builder.hpp"
 #include "engine/tx/tx_slots.hpp"
 #include "nic/port.hpp"
+#include "nic/wire/arp_packet.hpp"
+#include "nic/wire/icmp_echo.hpp"
 #include "nic/wire/tcp_packet.hpp"
 #include "pagecache/page_cache.hpp"
 
 namespace strictsend::engine {
+
+class Host;
 
 struct LoopConfig {
   Ipv4Address address{};
@@ -34,6 +39,8 @@ struct LoopConfig {
   FrameIndex tx_buffers_begin;
   Duration device_timeout = seconds(30);  ///< without any completion while descriptors are out
   SipKey secret;                          ///< for sequence numbers and the flow table
+  Host* host = nullptr;  ///< outlives the loop; none where a kernel answers ARP and ping
+  bool keeps_interface = false;  ///< this loop, one of all, announces the host and asks again
 };
 
 /// Written by the loop's thread, read by anyone.
@@ -43,6 +50,11 @@ struct LoopCounters {
   Counter payload_bytes_sent, payload_bytes_copied;
   Counter splices_released, splices_attached;
   Counter device_faults;
+  // Where the engine owns the interface:
+  Counter arp_requests_answered, echo_requests_answered, address_conflicts;
+  Counter neighbour_requests;  ///< ARP requests sent for next hops
+  Counter flows_readdressed;   ///< because ARP has found their next hop elsewhere
+  Counter frames_ignored;      ///< of other protocols, somebody else's, or broken
 };
 
 /// The engine on one NIC queue: everything between the application's intakes and the port's rings,
@@ -75,7 +87,7 @@ class QueueLoop {
   /// One turn; true if it did anything.
   bool poll(Time now);
   /// When the next turn is due if nothing arrives.
-  [[nodiscard]] Time next_deadline() const { return wheel_.next_deadline(); }
+  [[nodiscard]] Time next_deadline() const { return std::min(wheel_.next_deadline(), keep_at_); }
   /// Whether something can be sent right now, so that sleeping would be wrong.
   [[nodiscard]] bool has_work() const {
     return !stopped_ && (!ready_.empty() || pending_count_ > 0);
@@ -111,6 +123,7 @@ class QueueLoop {
   void reap_completions();
   void receive_packets();
   void run_timers();
+  void keep_interface();
   void pump_flows();
   void transmit_pending();
   void watch_device();
@@ -122,12 +135,29 @@ class QueueLoop {
   void apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload);
   void reply_without_flow(const wire::TcpPacketView& packet, const tcp::SegmentOut& reply);
 
+  // What the engine does beside TCP where it owns the interface (interface.cpp).
+  void receive_other(const nic::RxPacket& packet);
+  void send_frame(const wire::ArpPacket& packet);
+  void send_frame(const wire::IcmpEchoView& echo);
+  /// Sends the frame that `write` writes into a buffer, whose size it returns.
+  template <class Write>
+  void send_written(Write write);
+  /// Where the answer to a packet goes.
+  [[nodiscard]] wire::FlowAddress way_back(const wire::TcpPacketView& packet) const;
+  /// The peer has proven to be where this packet came from.
+  void follow(Flow& flow, const wire::TcpPacketView& packet);
+  /// The flow gets no answer: is its next hop still there?
+  void suspect_next_hop(const Flow& flow);
+  /// Sends the flow's packets where ARP says, if that is known and elsewhere.
+  void take_next_hop(Flow& flow);
+
   // Sending (send.cpp).
   enum class PumpResult : std::uint8_t { idle, more, retry_later, blocked, ended };
   PumpResult pump_flow(Flow& flow);
   void account_sent(Flow& flow, const tcp::SegmentOut& segment);
   void send_control(const wire::TcpHeaderTemplate& header, const tcp::SegmentOut& segment);
   void enqueue_pending(TxSlot& slot);
+  void append_pending(TxSlot& slot);
   void complete(TxSlot& slot);
   /// The packet refers to none of its splices any more.
   void give_up_splices(TxSlot& slot);
@@ -173,6 +203,7 @@ class QueueLoop {
   std::uint32_t pending_count_ = 0;
 
   Time now_;
+  Time keep_at_ = Time::never();   ///< when to keep the interface, if this loop does
   Time completion_seen_;           ///< when the device last completed something, or had nothing
   std::uint32_t outstanding_ = 0;  ///< packets that the port has taken and not completed
   std::uint32_t half_open_ = 0;

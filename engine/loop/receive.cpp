@@ -25,10 +25,10 @@ tcp::SegmentIn segment_in(const wire::TcpPacketView& packet) {
   return segment;
 }
 
-/// Back to where a packet came from.
-wire::FlowAddress return_address(const wire::TcpPacketView& packet) {
-  return {packet.destination_mac, packet.source_mac,       packet.destination,
-          packet.source,          packet.destination_port, packet.source_port};
+/// Whether a packet that is no sound TCP segment is the host's matter: anything else than broken TCP.
+bool concerns_host(wire::ParseError error) {
+  return error == wire::ParseError::not_ipv4 || error == wire::ParseError::other_protocol ||
+         error == wire::ParseError::group_address;
 }
 
 /// RFC 6528 §3: ISN = M + F(connection, secret), M advancing every 4 µs.
@@ -67,9 +67,16 @@ int error_of(tcp::CloseReason reason) {
 }  // namespace
 
 void QueueLoop::receive_packet(const nic::RxPacket& received) {
-  counters_.segments_received.add();
   const wire::Parsed<wire::TcpPacketView> parsed = wire::parse_tcp_packet(received);
-  if (!parsed || parsed->destination != config_.address) {
+  if (config_.host != nullptr && !parsed && concerns_host(parsed.error())) {
+    receive_other(received);
+    return;
+  }
+  counters_.segments_received.add();
+  // A port that hears more than what is sent to it (promiscuous, flooded by a switch) hands on
+  // other hosts' packets too.
+  if (!parsed || parsed->destination != config_.address ||
+      (config_.host != nullptr && parsed->destination_mac != port_.mac)) {
     counters_.segments_invalid.add();
     return;
   }
@@ -87,10 +94,8 @@ void QueueLoop::receive_packet(const nic::RxPacket& received) {
     // connection.
     const std::uint64_t acked_before = flow->connection->acked_to();
     const tcp::Outcome outcome = flow->connection->on_segment(segment, now_);
-    if (outcome.acked_to > acked_before && packet.source_mac != flow->peer_mac) {
-      flow->peer_mac = packet.source_mac;
-      flow->header = wire::TcpHeaderTemplate(return_address(packet));
-    }
+    if (outcome.acked_to > acked_before && packet.source_mac != flow->peer_mac)
+      follow(*flow, packet);
     apply(*flow, outcome, packet.payload);
     return;
   }
@@ -119,8 +124,9 @@ void QueueLoop::accept_connection(const wire::TcpPacketView& packet, const FlowK
   flow->finishing = false;
   flow->close_error = 0;
   flow->stream.reset();
-  flow->peer_mac = packet.source_mac;
-  flow->header = wire::TcpHeaderTemplate(return_address(packet));
+  const wire::FlowAddress way = way_back(packet);
+  flow->peer_mac = way.destination_mac;
+  flow->header = wire::TcpHeaderTemplate(way);
   ++half_open_;
   mark_ready(*flow);
   set_timer(*flow);
@@ -152,7 +158,7 @@ void QueueLoop::apply(Flow& flow, const tcp::Outcome& outcome, std::span<const s
 
 void QueueLoop::reply_without_flow(const wire::TcpPacketView& packet,
                                    const tcp::SegmentOut& reply) {
-  send_control(wire::TcpHeaderTemplate(return_address(packet)), reply);
+  send_control(wire::TcpHeaderTemplate(way_back(packet)), reply);
 }
 
 }  // namespace strictsend::engine

@@ -39,6 +39,7 @@ QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
     if (!segment) return PumpResult::idle;
     TxSlot* slot = slots_.take();
     if (slot == nullptr) return PumpResult::blocked;
+    if (segment->retransmission && config_.host != nullptr) take_next_hop(flow);
     const SegmentBuilder::Status status = builder_.build(*slot, flow, *segment);
     if (status != SegmentBuilder::Status::built) {
       slots_.give_back(*slot);
@@ -90,11 +91,15 @@ void QueueLoop::send_control(const wire::TcpHeaderTemplate& header,
 void QueueLoop::enqueue_pending(TxSlot& slot) {
   for (std::uint8_t i = 0; i < slot.splice_count; ++i)
     ++slot.splices[i]->descriptors_out;
+  counters_.segments_sent.add();
+  append_pending(slot);
+}
+
+void QueueLoop::append_pending(TxSlot& slot) {
   slot.under_descriptor = true;
   const auto size = static_cast<std::uint32_t>(pending_.size());
   pending_[(pending_begin_ + pending_count_) % size] = slot.index;
   ++pending_count_;
-  counters_.segments_sent.add();
 }
 
 void QueueLoop::transmit_pending() {

@@ -20,7 +20,8 @@ PortCapabilities capabilities_of(const DiscardConfig& config) {
           .checksum_offload = config.checksum_offload,
           .segmented_bytes_max = config.segmented_bytes_max,
           .segmented_fragments_max =
-              config.segmented_bytes_max != 0 ? config.segmented_fragments_max : 0};
+              config.segmented_bytes_max != 0 ? config.segmented_fragments_max : 0,
+          .owns_interface = config.owns_interface};
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ struct DiscardConfig {
   std::size_t tx_ring_packets = 2048;
   std::size_t rx_ring_packets = 2048;
   RxChecksum rx_checksum = RxChecksum::good;
+  bool owns_interface = false;  ///< says so; it is `inject` that decides what is received
   TransmitObserver* observer = nullptr;
 };
 

@@ -61,6 +61,9 @@ struct SimConfig {
   RxChecksum rx_checksum = RxChecksum::unknown;
   /// Deliver only what accept_flows steers here, as real backends do; off: every frame.
   bool filter_flows = true;
+  /// No kernel behind it: what is sent to its MAC or to a group is delivered, whatever it is. With
+  /// filter_flows off it is promiscuous.
+  bool owns_interface = false;
 
   std::size_t tx_ring_packets = 256;
   std::size_t rx_ring_packets = 256;
@@ -91,7 +94,7 @@ struct SimStats {
   SimPathStats from_peer;
   std::uint64_t lost_completions = 0;
   std::uint64_t changed_under_descriptor = 0;  ///< times that memory under a descriptor had changed
-  std::uint64_t not_ours = 0;                  ///< arrived, but no accepted flow's
+  std::uint64_t not_ours = 0;  ///< arrived, but no accepted flow's, or for another MAC
 };
 
 }  // namespace strictsend::nic

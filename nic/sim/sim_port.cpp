@@ -2,6 +2,7 @@
 #include "nic/sim/sim_port.hpp"
 
 #include <cerrno>
+#include <cstring>
 
 namespace strictsend::nic {
 namespace {
@@ -21,7 +22,8 @@ PortCapabilities capabilities_of(const SimConfig& config) {
               config.segmented_bytes_max != 0 ? config.segmented_fragments_max : 0,
           .copies_payload = config.dma.read == SimRead::at_kick,
           .late_completion = config.dma.completion_batch_packets > 1,
-          .header_headroom_bytes = config.header_headroom_bytes};
+          .header_headroom_bytes = config.header_headroom_bytes,
+          .owns_interface = config.owns_interface};
 }
 
 }  // namespace
@@ -85,13 +87,22 @@ void SimPort::on_arrival(SimFrameIndex frame) {
   const std::span<const std::byte> bytes = wire_.frames.bytes(frame);
   // After stop() a device writes no memory any more.
   if (!transmit_.stopped()) {
-    if (config_.filter_flows && !filters_.accept(bytes)) {
+    if (config_.filter_flows && !accepts(bytes)) {
       ++not_ours_;
     } else {
       receive_.deliver(bytes);
     }
   }
   wire_.frames.give_back(frame);
+}
+
+bool SimPort::accepts(std::span<const std::byte> frame) const {
+  if (!config_.owns_interface) return filters_.accept(frame);
+  // IEEE 802.3 §4.2.9, LayerMgmtRecognizeAddress: a station's own address, or a group.
+  const std::size_t mac_bytes = config_.mac.size();
+  return frame.size() >= mac_bytes &&
+         ((std::to_integer<unsigned>(frame[0]) & 1U) != 0 ||
+          std::memcmp(frame.data(), config_.mac.data(), mac_bytes) == 0);
 }
 
 SimStats SimPort::stats() {

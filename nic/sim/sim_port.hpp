@@ -67,6 +67,7 @@ class SimPort final : public Port {
   SimPort(const SimConfig& config, const DmaMemory& memory);
   void happen(const SimEvent& event);
   void on_arrival(SimFrameIndex frame);
+  [[nodiscard]] bool accepts(std::span<const std::byte> frame) const;
 
   const SimConfig config_;
   const PortCapabilities capabilities_;

@@ -56,20 +56,48 @@ struct UdpLayout {
   be16 checksum;
 };
 
+/// RFC 826, "Packet format", with Ethernet's and IPv4's address lengths.
+struct ArpLayout {
+  be16 hardware_type;
+  be16 protocol_type;
+  std::uint8_t hardware_address_bytes = 0;
+  std::uint8_t protocol_address_bytes = 0;
+  be16 operation;
+  nic::MacAddress sender_mac{};
+  Ipv4Address sender{};
+  nic::MacAddress target_mac{};
+  Ipv4Address target{};
+};
+
+/// RFC 792, "Echo or Echo Reply Message".
+struct IcmpEchoLayout {
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+  be16 checksum;
+  be16 identifier;
+  be16 sequence;
+};
+
 inline constexpr std::size_t ethernet_bytes = 14;
 inline constexpr std::size_t ipv4_bytes_min = 20;
 inline constexpr std::size_t tcp_bytes_min = 20;
 inline constexpr std::size_t tcp_bytes_max = 60;
 inline constexpr std::size_t udp_bytes = 8;
+inline constexpr std::size_t arp_bytes = 28;
+inline constexpr std::size_t icmp_echo_bytes = 8;
 static_assert(sizeof(EthernetLayout) == ethernet_bytes && alignof(EthernetLayout) == 1);
 static_assert(sizeof(Ipv4Layout) == ipv4_bytes_min && alignof(Ipv4Layout) == 1);
 static_assert(sizeof(TcpLayout) == tcp_bytes_min && alignof(TcpLayout) == 1);
 static_assert(sizeof(UdpLayout) == udp_bytes && alignof(UdpLayout) == 1);
+static_assert(sizeof(ArpLayout) == arp_bytes && alignof(ArpLayout) == 1);
+static_assert(sizeof(IcmpEchoLayout) == icmp_echo_bytes && alignof(IcmpEchoLayout) == 1);
 
 inline constexpr std::uint16_t ether_type_ipv4 = 0x0800;
+inline constexpr std::uint16_t ether_type_arp = 0x0806;
 inline constexpr std::uint16_t ipv4_dont_fragment = 0x4000;
 inline constexpr std::uint16_t ipv4_more_fragments = 0x2000;
 inline constexpr std::uint16_t ipv4_fragment_offset_mask = 0x1fff;
+inline constexpr std::uint8_t protocol_icmp = 1;
 inline constexpr std::uint8_t protocol_tcp = 6;
 inline constexpr std::uint8_t protocol_udp = 17;
 

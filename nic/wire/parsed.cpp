@@ -37,6 +37,20 @@ const char* to_string(ParseError error) {
       return "UDP length outside the datagram";
     case ParseError::udp_checksum:
       return "UDP checksum wrong";
+    case ParseError::not_arp:
+      return "not ARP";
+    case ParseError::arp_truncated:
+      return "ARP packet truncated";
+    case ParseError::arp_format:
+      return "ARP of another kind";
+    case ParseError::arp_address:
+      return "ARP from an address that no host has";
+    case ParseError::icmp_truncated:
+      return "ICMP message truncated";
+    case ParseError::icmp_checksum:
+      return "ICMP checksum wrong";
+    case ParseError::icmp_type:
+      return "another ICMP message than echo";
   }
   return "unknown";
 }

@@ -26,6 +26,13 @@ enum class ParseError : std::uint8_t {
   udp_truncated,
   udp_length,
   udp_checksum,
+  not_arp,
+  arp_truncated,
+  arp_format,   ///< not of Ethernet and IPv4, or neither request nor reply
+  arp_address,  ///< the sender's is none that a single host can have
+  icmp_truncated,
+  icmp_checksum,
+  icmp_type,  ///< neither echo nor echo reply
 };
 
 [[nodiscard]] const char* to_string(ParseError error);

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "nic/wire/arp_packet.hpp"
 #include "nic/wire/header_template.hpp"
+#include "nic/wire/icmp_echo.hpp"
 #include "nic/wire/tcp_packet.hpp"
 #include "nic/wire/udp_packet.hpp"
 
@@ -80,6 +82,26 @@ void write_again(const wire::UdpPacketView& packet) {
   STRICTSEND_ASSERT(std::ranges::equal(again->payload, packet.payload));
 }
 
+void write_again(const wire::ArpPacket& packet) {
+  std::vector<std::byte> frame(wire::arp_frame_bytes);
+  wire::emit_arp_packet(frame, packet);
+  const auto again = wire::parse_arp_packet(frame);
+  STRICTSEND_ASSERT(again.has_value() && *again == packet);
+}
+
+void write_again(const wire::IcmpEchoView& echo) {
+  const wire::IcmpEchoView answer = wire::echo_reply(echo, echo.source_mac);
+  std::vector<std::byte> frame(wire::frame_bytes(answer));
+  wire::emit_icmp_echo(frame, answer);
+  const auto again = wire::parse_icmp_echo(frame);
+  STRICTSEND_ASSERT(again.has_value() && again->kind == wire::EchoKind::reply);
+  STRICTSEND_ASSERT(again->source == echo.destination && again->destination == echo.source);
+  STRICTSEND_ASSERT(again->source_mac == echo.destination_mac &&
+                    again->destination_mac == echo.source_mac);
+  STRICTSEND_ASSERT(again->identifier == echo.identifier && again->sequence == echo.sequence);
+  STRICTSEND_ASSERT(std::ranges::equal(again->data, echo.data));
+}
+
 }  // namespace
 
 bool fuzz_wire(std::span<const std::byte> input) {
@@ -95,8 +117,18 @@ bool fuzz_wire(std::span<const std::byte> input) {
     expect_inside(udp->payload, frame);
     write_again(*udp);
   }
+  bool sound = false;
+  if (const auto arp = wire::parse_arp_packet(frame)) {
+    write_again(*arp);
+    sound = true;
+  }
+  if (const auto echo = wire::parse_icmp_echo(frame)) {
+    expect_inside(echo->data, frame);
+    write_again(*echo);
+    sound = true;
+  }
   const auto tcp = wire::parse_tcp_packet(frame, known[choice & 3]);
-  if (!tcp) return false;
+  if (!tcp) return sound;
   expect_inside(tcp->payload, frame);
   write_again(*tcp);
   return true;

@@ -48,7 +48,11 @@ TEST(WireFuzz, mutations_of_real_packets_break_no_promise) {
                                             captured_datagram,
                                             captured_partial_syn,
                                             captured_partial_request,
-                                            captured_partial_datagram};
+                                            captured_partial_datagram,
+                                            captured_arp_request,
+                                            captured_arp_reply,
+                                            captured_echo_request,
+                                            captured_echo_reply};
   std::mt19937 random(1);
   int accepted = 0;
   constexpr int rounds = 200'000;

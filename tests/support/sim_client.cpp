@@ -18,6 +18,7 @@ bool before(std::uint32_t a, std::uint32_t b) {
 
 SimClient::SimClient(const SimAddresses& addresses, const Options& options, nic::SimPeer& wire)
     : options_(options),
+      addresses_(addresses),
       wire_(&wire),
       header_(wire::FlowAddress{addresses.client_mac, addresses.engine_mac, addresses.client,
                                 addresses.engine, options.port, addresses.engine_port}),
@@ -48,6 +49,12 @@ void SimClient::reset() {
 void SimClient::offer_window(std::uint32_t bytes, Time now) {
   options_.window_bytes = bytes;
   if (established_) acknowledge(now);
+}
+
+void SimClient::move(const nic::MacAddress& from) {
+  header_ = wire::TcpHeaderTemplate(
+      wire::FlowAddress{from, addresses_.engine_mac, addresses_.client, addresses_.engine,
+                        options_.port, addresses_.engine_port});
 }
 
 bool SimClient::on_packet(const wire::TcpPacketView& packet, Time now) {

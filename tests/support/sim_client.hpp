@@ -47,6 +47,8 @@ class SimClient {
   void vanish() { gone_ = true; }  ///< answers nothing any more
   /// A window of so many bytes from now on, told to the peer at once; 0 closes it.
   void offer_window(std::uint32_t bytes, Time now);
+  /// Sends from another MAC from now on: the same host behind another card or router.
+  void move(const nic::MacAddress& from);
 
   /// Whether the frame was for this client. The packet is already parsed and its checksum right.
   bool on_packet(const wire::TcpPacketView& packet, Time now);
@@ -69,6 +71,7 @@ class SimClient {
   void take_payload(std::uint32_t seq, std::span<const std::byte> payload);
 
   Options options_;
+  SimAddresses addresses_;
   nic::SimPeer* wire_;
   wire::TcpHeaderTemplate header_;
   std::uint32_t isn_ = 0;

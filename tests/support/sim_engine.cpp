@@ -66,6 +66,16 @@ SimEngine::SimEngine(Options options)
   config.tx_buffer_bytes = tx_buffer_bytes;
   config.tx_buffers_begin = cache_->port_frames_begin();
   config.secret = {options_.sim.seed, 42};
+  if (options_.sim.owns_interface) {
+    host_.emplace(engine::HostConfig{.mac = options_.sim.mac,
+                                     .address = options_.addresses.engine,
+                                     .prefix_bits = options_.prefix_bits,
+                                     .gateway = options_.gateway,
+                                     .reply_bytes_max = 14 + options_.sim.mtu_bytes},
+                  now_);
+    config.host = &*host_;
+    config.keeps_interface = true;
+  }
   if (options_.edit) options_.edit(config);
   nic::Port& port = adapter_ ? adapter_->port() : *port_;
   loop_ = std::make_unique<engine::QueueLoop>(config, port.queue(0), port.capabilities(), *cache_,
@@ -163,6 +173,7 @@ void SimEngine::step(Time next) {
   now_ = next;
   port_->advance_to(now_);
   while (const auto frame = port_->peer().receive()) {
+    if (at_peer && at_peer(frame->bytes)) continue;
     const auto packet = wire::parse_tcp_packet(frame->bytes, nic::RxChecksum::unknown);
     if (!packet) continue;  // corrupted on the way
     for (SimClient& client : clients_) {

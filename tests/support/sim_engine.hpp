@@ -5,12 +5,14 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/exchange/event_queue.hpp"
 #include "engine/exchange/splice_pool.hpp"
+#include "engine/host/host.hpp"
 #include "engine/loop/queue_loop.hpp"
 #include "nic/sim/sim_port.hpp"
 #include "pagecache/cache_core.hpp"
@@ -49,6 +51,9 @@ class SimEngine {
     bool linear = false;
     SimAddresses addresses;
     MakeAdapter adapt;  ///< nothing: the loop is on the simulated port itself
+    // Where sim.owns_interface: the network around the engine's address.
+    std::uint8_t prefix_bits = 24;
+    std::optional<Ipv4Address> gateway;
   };
 
   explicit SimEngine(Options options);
@@ -58,6 +63,7 @@ class SimEngine {
   [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
   [[nodiscard]] nic::SimPort& port() { return *port_; }
   [[nodiscard]] engine::QueueLoop& loop() { return *loop_; }
+  [[nodiscard]] engine::Host* host() { return host_ ? &*host_ : nullptr; }
 
   SimClient& connect(const SimClient::Options& options);
 
@@ -79,6 +85,8 @@ class SimEngine {
   /// The same for so long, whether anything happens or not.
   void run_for(Duration duration);
   std::function<void()> between;
+  /// Called with each frame that arrives at the far end; true keeps it from the clients.
+  std::function<bool(std::span<const std::byte> frame)> at_peer;
 
   /// Aborts what is left, stops the device, lets the guard settle: true if everything balances.
   bool stop_and_settle();
@@ -96,6 +104,7 @@ class SimEngine {
   engine::Notifier notifier_;
   engine::EventQueue events_;
   engine::SplicePool splices_;
+  std::optional<engine::Host> host_;
   std::unique_ptr<engine::QueueLoop> loop_;
   std::deque<SimClient> clients_;
   bool stopped_ = false;

@@ -34,13 +34,15 @@ using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0,
 struct EngineConfig {
   std::string nic;  ///< "af_xdp:IFACE" or "discard:" (takes every packet, sends none)
   std::vector<std::string> nic_arguments;  ///< of the backend
+  std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread each; 0: all that it has
+  /// Default: the interface's first IPv4 address. Where no kernel stands behind the port, the engine
+  /// answers ARP and ping for it, and it must be given.
+  std::optional<Ipv4Address> address;
+  std::uint8_t prefix_bits = 24;       ///< of the network `address` is in; only used where the engine
+                                       ///< owns the interface, elsewhere it is the kernel's to know
+  std::optional<Ipv4Address> gateway;  ///< to all other networks, where the engine owns the
+                                       ///< interface; elsewhere it is refused
   std::uint32_t mtu_bytes = 0;  ///< to be set where the engine owns the interface; 0: as it is
-  std::uint32_t queues = 0;     ///< NIC queues to serve, an engine thread each; 0: all that it has
-  std::optional<Ipv4Address> address;  ///< default: the interface's first IPv4 address
-  std::uint8_t prefix_bits = 24;  ///< of the network `address` is in, where the engine owns the
-                                  ///< interface
-  std::optional<Ipv4Address>
-      gateway;  ///< to all other networks, where the engine owns the interface
   TxForm tx_form = TxForm::automatic;
   Protection protection = Protection::on;
 
@@ -130,6 +132,13 @@ struct EngineStats {
       0;  ///< by the engine in order to send (linear form); preserving not counted
   std::uint64_t splices_submitted = 0;
   std::uint64_t splices_released = 0;
+  // Where the engine owns the interface:
+  std::uint64_t arp_requests_answered = 0;
+  std::uint64_t echo_requests_answered = 0;  ///< pings
+  std::uint64_t address_conflicts = 0;   ///< ARP packets by which another host claims our address
+  std::uint64_t neighbour_requests = 0;  ///< ARP requests sent for the gateway and silent peers
+  std::uint64_t flows_readdressed = 0;   ///< connections whose next hop turned out to be elsewhere
+  std::uint64_t frames_ignored = 0;      ///< other protocols, others' and broken frames
   std::uint64_t pages_preserved = 0;   ///< old bytes copied away, writer went on in place
   std::uint64_t pages_redirected = 0;  ///< frame under a descriptor: writer moved to a copy
   std::uint64_t pages_came_home = 0;

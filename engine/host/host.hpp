@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/clock.hpp"
+#include "engine/host/host_config.hpp"
+#include "engine/host/neighbours.hpp"
+#include "nic/wire/arp_packet.hpp"
+#include "nic/wire/icmp_echo.hpp"
+
+namespace strictsend::engine {
+
+/// What a frame that is no TCP for us calls for. The views are of the frame's bytes.
+struct HostStep {
+  enum class Kind : std::uint8_t {
+    ignored,         ///< nothing: somebody else's, broken, or of a protocol that is not spoken here
+    heard,           ///< ARP that asks nothing of us
+    answer_request,  ///< send `arp`: somebody asks who has our address
+    conflict,        ///< somebody else claims our address; send `arp`, if set, to defend it
+    answer_echo,     ///< send `echo`
+  };
+  Kind kind = Kind::ignored;
+  std::optional<wire::ArpPacket> arp;
+  std::optional<wire::IcmpEchoView> echo;
+};
+
+/// What a host does beside TCP where no kernel does it: it answers ARP and ping, defends its
+/// address, finds its gateway, and finds neighbours again that have moved.
+///
+/// One for all queues of a port, owned by whoever owns their loops. Decisions only: frames and
+/// times come in, frames to be sent go out as values. Nothing locks, waits or allocates; what the
+/// threads share are the neighbours and one word.
+class Host {
+ public:
+  /// RFC 5227 §1.1: ANNOUNCE_NUM, ANNOUNCE_INTERVAL, DEFEND_INTERVAL.
+  static constexpr std::uint32_t announcements = 2;
+  static constexpr Duration announce_interval = seconds(2);
+  static constexpr Duration defend_interval = seconds(10);
+  static constexpr Duration keep_interval = milliseconds(500);
+
+  Host(const HostConfig& config, Time now);
+
+  [[nodiscard]] const HostConfig& config() const { return config_; }
+
+  // Any engine thread.
+  [[nodiscard]] HostStep on_frame(std::span<const std::byte> frame, Time now);
+  /// Where an answer to a peer goes: to the gateway, if the peer is behind it and it is known, else
+  /// to where the peer's packet came from.
+  [[nodiscard]] nic::MacAddress way_back(const Ipv4Address& peer,
+                                         const nic::MacAddress& came_from) const;
+  /// Where ARP says that frames for a peer go, if it is sure enough to set aside what worked
+  /// before.
+  [[nodiscard]] std::optional<nic::MacAddress> next_hop(const Ipv4Address& peer) const;
+  /// A connection has heard nothing for a retransmission time-out: the request to send, if any.
+  [[nodiscard]] std::optional<wire::ArpPacket> suspect(const Ipv4Address& peer, Time now);
+  /// A connection's peer is proven to send from this MAC now.
+  void moved(const Ipv4Address& peer, const nic::MacAddress& mac, Time now);
+
+  /// The keeper's, one engine thread: hands every frame that is due to `send`, and returns when to
+  /// be called next.
+  template <class Send>
+  Time keep(Time now, Send&& send) {
+    if (announcements_left_ > 0 && now >= announce_at_) {
+      --announcements_left_;
+      announce_at_ = now + announce_interval;
+      send(announcement());
+    }
+    for (std::uint32_t i = 0; i < Neighbours::places; ++i) {
+      if (const auto request = neighbours_.due(i, now)) send(arp_request(*request));
+    }
+    return now + keep_interval;
+  }
+
+  [[nodiscard]] const Neighbours& neighbours() const { return neighbours_; }
+
+ private:
+  [[nodiscard]] HostStep on_arp(const wire::ArpPacket& packet, Time now);
+  [[nodiscard]] HostStep on_echo(const wire::IcmpEchoView& echo) const;
+  [[nodiscard]] bool for_us(const nic::MacAddress& destination) const;
+  [[nodiscard]] wire::ArpPacket arp_request(const NeighbourRequest& request) const;
+  [[nodiscard]] wire::ArpPacket announcement() const;
+  /// The neighbour that a peer's packets go through, if it is one to be asked for.
+  [[nodiscard]] std::optional<Ipv4Address> hop_of(const Ipv4Address& peer) const;
+
+  const HostConfig config_;
+  Neighbours neighbours_;
+  std::atomic<std::int64_t> defended_ns_;  ///< the last time; whoever moves it sends the defence
+  std::uint32_t announcements_left_ = announcements;  ///< this and the next: the keeper's
+  Time announce_at_;
+};
+
+}  // namespace strictsend::engine

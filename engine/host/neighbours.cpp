@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/host/neighbours.hpp"
+
+#include <bit>
+
+#include "nic/wire/arp_packet.hpp"
+
+namespace strictsend::engine {
+namespace {
+
+/// How often a change is tried again when another thread changed the word first; after that it is
+/// as good as lost on the way, and comes again.
+constexpr int attempts_max = 4;
+
+/// Long enough before `now` for every interval to be over.
+std::int64_t long_ago(Time now) {
+  return (now - seconds(3600)).ns;
+}
+
+bool waits_for_answer(NeighbourState state) {
+  return state == NeighbourState::incomplete || state == NeighbourState::probing;
+}
+
+std::uint32_t bits_of(const Ipv4Address& address) {
+  return std::bit_cast<std::uint32_t>(address);
+}
+
+}  // namespace
+
+Neighbour neighbour_after_arp(const Neighbour& before, const nic::MacAddress& sender, bool answer,
+                              bool settled) {
+  const bool waits = waits_for_answer(before.state);
+  if (before.state == NeighbourState::none || before.state == NeighbourState::claimed)
+    return before;
+  if (answer && (waits || before.state == NeighbourState::unreachable))
+    return {sender, NeighbourState::reachable};
+  if (before.usable() && (before.mac == sender || settled)) return before;
+  return {sender, waits ? NeighbourState::probing : NeighbourState::stale};
+}
+
+std::uint64_t Neighbours::pack(const Word& word) {
+  std::uint64_t bits = 0;
+  for (const std::uint8_t byte : word.neighbour.mac)
+    bits = bits << 8 | byte;
+  return bits << 16 | static_cast<std::uint64_t>(word.neighbour.state) << 13 |
+         (word.generation & 0x1fffU);
+}
+
+Neighbours::Word Neighbours::unpack(std::uint64_t bits) {
+  Word word;
+  word.generation = static_cast<std::uint16_t>(bits & 0x1fff);
+  word.neighbour.state = static_cast<NeighbourState>(bits >> 13 & 7);
+  for (std::size_t i = 0; i < word.neighbour.mac.size(); ++i)
+    word.neighbour.mac[i] = static_cast<std::uint8_t>(bits >> (56 - 8 * i));
+  return word;
+}
+
+Neighbours::Neighbours(std::optional<Ipv4Address> gateway, Time now)
+    : has_gateway_(gateway.has_value()) {
+  for (Entry& entry : entries_) {
+    entry.requested_ns.store(long_ago(now), std::memory_order_relaxed);
+    entry.confirmed_ns.store(long_ago(now), std::memory_order_relaxed);
+  }
+  if (!gateway) return;
+  Entry& entry = entries_[gateway_place];
+  entry.address.store(bits_of(*gateway), std::memory_order_release);
+  entry.word.store(pack({.neighbour = {.state = NeighbourState::incomplete}}),
+                   std::memory_order_release);
+}
+
+std::optional<Neighbours::Seen> Neighbours::look(const Entry& entry) {
+  const std::uint64_t word = entry.word.load(std::memory_order_acquire);
+  const Word first = unpack(word);
+  if (first.neighbour.state == NeighbourState::none ||
+      first.neighbour.state == NeighbourState::claimed)
+    return std::nullopt;
+  const std::uint32_t address = entry.address.load(std::memory_order_acquire);
+  const std::uint64_t again = entry.word.load(std::memory_order_acquire);
+  const Word second = unpack(again);
+  if (second.generation != first.generation ||
+      second.neighbour.state == NeighbourState::claimed)
+    return std::nullopt;
+  return Seen{.bits = again,
+              .neighbour = second.neighbour,
+              .generation = second.generation,
+              .address = std::bit_cast<Ipv4Address>(address)};
+}
+
+bool Neighbours::change(Entry& entry, const Seen& seen, const Neighbour& to) {
+  std::uint64_t expected = seen.bits;
+  return entry.word.compare_exchange_strong(
+      expected, pack({.neighbour = to, .generation = seen.generation}), std::memory_order_acq_rel,
+      std::memory_order_relaxed);
+}
+
+bool Neighbours::may_request(Entry& entry, Duration interval, Time now) {
+  std::int64_t last = entry.requested_ns.load(std::memory_order_relaxed);
+  if (now.ns - last < interval.ns) return false;
+  return entry.requested_ns.compare_exchange_strong(last, now.ns, std::memory_order_relaxed);
+}
+
+Neighbour Neighbours::find(const Ipv4Address& address) const {
+  for (const Entry& entry : entries_) {
+    if (entry.address.load(std::memory_order_relaxed) != bits_of(address)) continue;
+    const std::optional<Seen> seen = look(entry);
+    if (seen && seen->address == address) return seen->neighbour;
+  }
+  return {};
+}
+
+Neighbour Neighbours::gateway() const {
+  if (!has_gateway_) return {};
+  return unpack(entries_[gateway_place].word.load(std::memory_order_acquire)).neighbour;
+}
+
+void Neighbours::heard(const Ipv4Address& sender, const nic::MacAddress& mac, bool answer,
+                       Time now) {
+  for (Entry& entry : entries_) {
+    if (entry.address.load(std::memory_order_relaxed) != bits_of(sender)) continue;
+    for (int attempt = 0; attempt < attempts_max; ++attempt) {
+      const std::optional<Seen> seen = look(entry);
+      if (!seen || seen->address != sender) break;
+      const bool settled =
+          now.ns - entry.confirmed_ns.load(std::memory_order_relaxed) < settled_time.ns;
+      const Neighbour after = neighbour_after_arp(seen->neighbour, mac, answer, settled);
+      if (after == seen->neighbour) break;
+      if (after.state == NeighbourState::reachable) {
+        entry.confirmed_ns.store(now.ns, std::memory_order_relaxed);
+        entry.requests.store(0, std::memory_order_relaxed);
+      }
+      if (change(entry, *seen, after)) break;
+    }
+  }
+}
+
+void Neighbours::confirmed(const Ipv4Address& address, const nic::MacAddress& mac, Time now) {
+  for (Entry& entry : entries_) {
+    if (entry.address.load(std::memory_order_relaxed) != bits_of(address)) continue;
+    const std::optional<Seen> seen = look(entry);
+    if (!seen || seen->address != address) continue;
+    entry.confirmed_ns.store(now.ns, std::memory_order_relaxed);
+    entry.used_ns.store(now.ns, std::memory_order_relaxed);
+    change(entry, *seen, {mac, NeighbourState::reachable});
+  }
+}
+
+std::optional<NeighbourRequest> Neighbours::suspect(const Ipv4Address& address, Time now) {
+  Entry* entry = nullptr;
+  std::optional<Seen> seen;
+  for (Entry& candidate : entries_) {
+    if (candidate.address.load(std::memory_order_relaxed) != bits_of(address)) continue;
+    seen = look(candidate);
+    if (!seen || seen->address != address) continue;
+    entry = &candidate;
+    break;
+  }
+  if (entry == nullptr) {
+    entry = enter(address, now);
+    if (entry == nullptr) return std::nullopt;
+    seen = look(*entry);
+    if (!seen) return std::nullopt;
+  }
+  entry->used_ns.store(now.ns, std::memory_order_relaxed);
+  if (!may_request(*entry, request_interval, now)) return std::nullopt;
+  if (waits_for_answer(seen->neighbour.state)) {
+    entry->requests.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    entry->requests.store(1, std::memory_order_relaxed);
+    change(*entry, *seen,
+           {seen->neighbour.mac, seen->neighbour.usable() ? NeighbourState::probing
+                                                          : NeighbourState::incomplete});
+  }
+  return NeighbourRequest{address, wire::broadcast_mac};
+}
+
+Neighbours::Entry* Neighbours::enter(const Ipv4Address& address, Time now) {
+  Entry* place = nullptr;
+  std::uint64_t word = 0;
+  for (std::uint32_t i = has_gateway_ ? gateway_place + 1 : 0; i < places; ++i) {
+    Entry& entry = entries_[i];
+    const std::uint64_t bits = entry.word.load(std::memory_order_acquire);
+    const NeighbourState state = unpack(bits).neighbour.state;
+    if (state == NeighbourState::claimed) continue;
+    if (state != NeighbourState::none) {
+      // One that was just asked for keeps its place until it had time to answer.
+      if (now.ns - entry.requested_ns.load(std::memory_order_relaxed) < request_interval.ns)
+        continue;
+      if (place != nullptr && entry.used_ns.load(std::memory_order_relaxed) >=
+                                  place->used_ns.load(std::memory_order_relaxed))
+        continue;
+    }
+    place = &entry;
+    word = bits;
+    if (state == NeighbourState::none) break;
+  }
+  if (place == nullptr) return nullptr;
+  Word claim;
+  claim.neighbour.state = NeighbourState::claimed;
+  claim.generation = static_cast<std::uint16_t>((unpack(word).generation + 1U) & 0x1fff);
+  if (!place->word.compare_exchange_strong(word, pack(claim), std::memory_order_acq_rel,
+                                           std::memory_order_relaxed))
+    return nullptr;
+  place->address.store(bits_of(address), std::memory_order_release);
+  place->requests.store(0, std::memory_order_relaxed);
+  place->requested_ns.store(long_ago(now), std::memory_order_relaxed);
+  place->confirmed_ns.store(long_ago(now), std::memory_order_relaxed);
+  place->used_ns.store(now.ns, std::memory_order_relaxed);
+  claim.neighbour.state = NeighbourState::incomplete;
+  place->word.store(pack(claim), std::memory_order_release);
+  return place;
+}
+
+std::optional<NeighbourRequest> Neighbours::due(std::uint32_t index, Time now) {
+  Entry& entry = entries_[index];
+  const std::optional<Seen> seen = look(entry);
+  if (!seen) return std::nullopt;
+  const bool is_gateway = has_gateway_ && index == gateway_place;
+  const Neighbour& neighbour = seen->neighbour;
+  std::uint8_t requests = entry.requests.load(std::memory_order_relaxed);
+  Duration interval = request_interval;
+  switch (neighbour.state) {
+    case NeighbourState::none:
+    case NeighbourState::claimed:
+      return std::nullopt;
+    case NeighbourState::reachable:
+      if (now.ns - entry.confirmed_ns.load(std::memory_order_relaxed) < reachable_time.ns)
+        return std::nullopt;
+      [[fallthrough]];
+    case NeighbourState::stale:
+      // The gateway is kept known; who asks for the others says so by `suspect`.
+      if (!change(entry, *seen,
+                  {neighbour.mac, is_gateway ? NeighbourState::probing : NeighbourState::stale}) ||
+          !is_gateway)
+        return std::nullopt;
+      requests = 0;
+      break;
+    case NeighbourState::incomplete:
+    case NeighbourState::probing:
+      if (requests < requests_max) break;
+      if (now.ns - entry.requested_ns.load(std::memory_order_relaxed) >= request_interval.ns)
+        change(entry, *seen, {{}, NeighbourState::unreachable});
+      return std::nullopt;
+    case NeighbourState::unreachable:
+      if (!is_gateway) return std::nullopt;
+      interval = gateway_interval;
+      break;
+  }
+  if (!may_request(entry, interval, now)) return std::nullopt;
+  entry.requests.store(static_cast<std::uint8_t>(requests + (requests < requests_max ? 1 : 0)),
+                       std::memory_order_relaxed);
+  // RFC 1122 §2.3.2.1 (2): first a point-to-point poll, which nobody else need hear.
+  const bool poll = requests == 0 && neighbour.usable();
+  return NeighbourRequest{seen->address, poll ? neighbour.mac : wire::broadcast_mac};
+}
+
+}  // namespace strictsend::engine

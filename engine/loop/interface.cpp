@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a loop does beside TCP where the engine owns the interface: it carries out what the Host
+// decides, and has flows go where their next hop is.
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "engine/host/host.hpp"
+#include "engine/loop/queue_loop.hpp"
+
+namespace strictsend::engine {
+
+void QueueLoop::receive_other(const nic::RxPacket& received) {
+  const HostStep step = config_.host->on_frame(received.bytes, now_);
+  switch (step.kind) {
+    case HostStep::Kind::ignored:
+      counters_.frames_ignored.add();
+      return;
+    case HostStep::Kind::heard:
+      return;
+    case HostStep::Kind::answer_request:
+      counters_.arp_requests_answered.add();
+      break;
+    case HostStep::Kind::conflict:
+      counters_.address_conflicts.add();
+      break;
+    case HostStep::Kind::answer_echo:
+      counters_.echo_requests_answered.add();
+      break;
+  }
+  if (step.arp) send_frame(*step.arp);
+  if (step.echo) send_frame(*step.echo);
+}
+
+void QueueLoop::keep_interface() {
+  if (now_ < keep_at_) return;
+  keep_at_ = Time::never();
+  if (stopped_) return;
+  keep_at_ = config_.host->keep(now_, [this](const wire::ArpPacket& packet) {
+    if (packet.target != config_.address) counters_.neighbour_requests.add();
+    send_frame(packet);
+  });
+}
+
+void QueueLoop::send_frame(const wire::ArpPacket& packet) {
+  send_written(
+      [&](std::span<std::byte> into) { return wire::emit_arp_packet(into, packet); });
+}
+
+void QueueLoop::send_frame(const wire::IcmpEchoView& echo) {
+  send_written([&](std::span<std::byte> into) { return wire::emit_icmp_echo(into, echo); });
+}
+
+template <class Write>
+void QueueLoop::send_written(Write write) {
+  // With no slot free it is lost like any packet: who wants it asks again.
+  TxSlot* slot = slots_.take();
+  if (slot == nullptr) return;
+  const ArenaOffset at{slot->header_buffer.value + port_.header_headroom_bytes};
+  const std::span<std::byte> into(cache_.dma_view() + at.value,
+                                  config_.tx_buffer_bytes - port_.header_headroom_bytes);
+  slot->fragments[0] = {at, write(into)};
+  slot->fragment_count = 1;
+  append_pending(*slot);
+}
+
+wire::FlowAddress QueueLoop::way_back(const wire::TcpPacketView& packet) const {
+  wire::FlowAddress way{packet.destination_mac, packet.source_mac,       packet.destination,
+                        packet.source,          packet.destination_port, packet.source_port};
+  if (config_.host != nullptr)
+    way.destination_mac = config_.host->way_back(packet.source, packet.source_mac);
+  return way;
+}
+
+void QueueLoop::follow(Flow& flow, const wire::TcpPacketView& packet) {
+  const wire::FlowAddress way = way_back(packet);
+  if (way.destination_mac == flow.peer_mac) return;
+  flow.peer_mac = way.destination_mac;
+  flow.header = wire::TcpHeaderTemplate(way);
+  if (config_.host != nullptr) config_.host->moved(packet.source, packet.source_mac, now_);
+}
+
+void QueueLoop::suspect_next_hop(const Flow& flow) {
+  if (const auto request = config_.host->suspect(flow.key.peer_address, now_)) {
+    counters_.neighbour_requests.add();
+    send_frame(*request);
+  }
+}
+
+void QueueLoop::take_next_hop(Flow& flow) {
+  const std::optional<nic::MacAddress> mac = config_.host->next_hop(flow.key.peer_address);
+  if (!mac || *mac == flow.peer_mac) return;
+  flow.peer_mac = *mac;
+  flow.header = wire::TcpHeaderTemplate({port_.mac, *mac, config_.address, flow.key.peer_address,
+                                         flow.key.local_port, flow.key.peer_port});
+  counters_.flows_readdressed.add();
+}
+
+}  // namespace strictsend::engine
