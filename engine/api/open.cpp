@@ -176,9 +176,10 @@ Result<void> Engine::Impl::take_interface(std::uint32_t frame_bytes_max) {
     return {};
   }
   if (!config_.gateway) return {};
-  return fail("engine configuration", EINVAL,
-              "on this port the kernel keeps the routes, and answers go to where packets come from: "
-              "leave the gateway out");
+  return fail(
+      "engine configuration", EINVAL,
+      "on this port the kernel keeps the routes, and answers go to where packets come from: "
+      "leave the gateway out");
 }
 
 Result<void> Engine::Impl::start_threads() {

@@ -29,7 +29,6 @@ struct HostConfig {
 
 /// What was asked for, checked for a port that leaves the interface to the engine. The hint says
 /// what would be right.
-Result<HostConfig> make_host_config(const EngineConfig& config,
-                                    const nic::PortCapabilities& port);
+Result<HostConfig> make_host_config(const EngineConfig& config, const nic::PortCapabilities& port);
 
 }  // namespace strictsend::engine

@@ -77,8 +77,7 @@ std::optional<Neighbours::Seen> Neighbours::look(const Entry& entry) {
   const std::uint32_t address = entry.address.load(std::memory_order_acquire);
   const std::uint64_t again = entry.word.load(std::memory_order_acquire);
   const Word second = unpack(again);
-  if (second.generation != first.generation ||
-      second.neighbour.state == NeighbourState::claimed)
+  if (second.generation != first.generation || second.neighbour.state == NeighbourState::claimed)
     return std::nullopt;
   return Seen{.bits = again,
               .neighbour = second.neighbour,
@@ -88,9 +87,9 @@ std::optional<Neighbours::Seen> Neighbours::look(const Entry& entry) {
 
 bool Neighbours::change(Entry& entry, const Seen& seen, const Neighbour& to) {
   std::uint64_t expected = seen.bits;
-  return entry.word.compare_exchange_strong(
-      expected, pack({.neighbour = to, .generation = seen.generation}), std::memory_order_acq_rel,
-      std::memory_order_relaxed);
+  return entry.word.compare_exchange_strong(expected,
+                                            pack({.neighbour = to, .generation = seen.generation}),
+                                            std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
 bool Neighbours::may_request(Entry& entry, Duration interval, Time now) {
@@ -161,15 +160,17 @@ std::optional<NeighbourRequest> Neighbours::suspect(const Ipv4Address& address, 
     if (!seen) return std::nullopt;
   }
   entry->used_ns.store(now.ns, std::memory_order_relaxed);
-  if (!may_request(*entry, request_interval, now)) return std::nullopt;
-  if (waits_for_answer(seen->neighbour.state)) {
-    entry->requests.fetch_add(1, std::memory_order_relaxed);
-  } else {
+  const bool asks = may_request(*entry, request_interval, now);
+  if (!waits_for_answer(seen->neighbour.state)) {
+    // Also when it was asked for too recently to ask now: the keeper does when it may.
     entry->requests.store(1, std::memory_order_relaxed);
     change(*entry, *seen,
-           {seen->neighbour.mac, seen->neighbour.usable() ? NeighbourState::probing
-                                                          : NeighbourState::incomplete});
+           {seen->neighbour.mac,
+            seen->neighbour.usable() ? NeighbourState::probing : NeighbourState::incomplete});
+  } else if (asks) {
+    entry->requests.fetch_add(1, std::memory_order_relaxed);
   }
+  if (!asks) return std::nullopt;
   return NeighbourRequest{address, wire::broadcast_mac};
 }
 

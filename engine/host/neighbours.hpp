@@ -42,9 +42,9 @@ struct NeighbourRequest {
   nic::MacAddress to{};  ///< the last known MAC, or everybody
 };
 
-/// What an ARP packet's sender makes of an entry. An *answer* is a reply to us; everything else that
-/// names a sender is hearsay. `settled`: it was confirmed a moment ago, so that another claim may
-/// wait (as in Linux: whoever answers first is kept for a while). Pure.
+/// What an ARP packet's sender makes of an entry. An *answer* is a reply to us; everything else
+/// that names a sender is hearsay. `settled`: it was confirmed a moment ago, so that another claim
+/// may wait (as in Linux: whoever answers first is kept for a while). Pure.
 [[nodiscard]] Neighbour neighbour_after_arp(const Neighbour& before, const nic::MacAddress& sender,
                                             bool answer, bool settled);
 
@@ -91,7 +91,8 @@ class Neighbours {
   /// A connection's peer has acknowledged something from this MAC: the best proof there is.
   void confirmed(const Ipv4Address& address, const nic::MacAddress& mac, Time now);
   /// A connection through this neighbour gets no answer: the request that should go out to
-  /// everybody now; none if one just went, or all places are taken by neighbours just asked for.
+  /// everybody now. None if one just went (then the keeper asks as soon as may be), or if all
+  /// places are taken by neighbours just asked for.
   [[nodiscard]] std::optional<NeighbourRequest> suspect(const Ipv4Address& address, Time now);
 
   // The one thread that keeps the table: what is due at place `index` now, if anything.

@@ -42,8 +42,7 @@ void QueueLoop::keep_interface() {
 }
 
 void QueueLoop::send_frame(const wire::ArpPacket& packet) {
-  send_written(
-      [&](std::span<std::byte> into) { return wire::emit_arp_packet(into, packet); });
+  send_written([&](std::span<std::byte> into) { return wire::emit_arp_packet(into, packet); });
 }
 
 void QueueLoop::send_frame(const wire::IcmpEchoView& echo) {
@@ -79,20 +78,19 @@ void QueueLoop::follow(Flow& flow, const wire::TcpPacketView& packet) {
   if (config_.host != nullptr) config_.host->moved(packet.source, packet.source_mac, now_);
 }
 
-void QueueLoop::suspect_next_hop(const Flow& flow) {
-  if (const auto request = config_.host->suspect(flow.key.peer_address, now_)) {
+void QueueLoop::doubt_next_hop(Flow& flow) {
+  // RFC 1122 §2.3.2.1 (4): TCP's advice that a next hop may be gone. What was learned since the
+  // last time comes first, for asking again makes it doubtful.
+  const std::optional<nic::MacAddress> mac = config_.host->next_hop(flow.key.peer_address);
+  if (mac && *mac != flow.peer_mac) {
+    flow.peer_mac = *mac;
+    flow.header = wire::TcpHeaderTemplate({port_.mac, *mac, config_.address, flow.key.peer_address,
+                                           flow.key.local_port, flow.key.peer_port});
+    counters_.flows_readdressed.add();
+  } else if (const auto request = config_.host->suspect(flow.key.peer_address, now_)) {
     counters_.neighbour_requests.add();
     send_frame(*request);
   }
-}
-
-void QueueLoop::take_next_hop(Flow& flow) {
-  const std::optional<nic::MacAddress> mac = config_.host->next_hop(flow.key.peer_address);
-  if (!mac || *mac == flow.peer_mac) return;
-  flow.peer_mac = *mac;
-  flow.header = wire::TcpHeaderTemplate({port_.mac, *mac, config_.address, flow.key.peer_address,
-                                         flow.key.local_port, flow.key.peer_port});
-  counters_.flows_readdressed.add();
 }
 
 }  // namespace strictsend::engine

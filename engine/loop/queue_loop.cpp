@@ -120,11 +120,11 @@ void QueueLoop::run_timers() {
     worked_ = true;
     const std::uint32_t timeouts = flow.connection->counters().sender.rto_fires;
     const tcp::Outcome outcome = flow.connection->on_timer(now_);
-    // RFC 1122 §2.3.2.1 (4): TCP's advice that a next hop may be gone. A handshake gives none: its
-    // SYN has just come from there, and whoever makes SYNs up shall not make us ask around.
+    // A handshake proves nothing of the way: its SYN has just come from there, and whoever makes
+    // SYNs up shall not make us ask around.
     if (config_.host != nullptr && flow.announced &&
         flow.connection->counters().sender.rto_fires != timeouts)
-      suspect_next_hop(flow);
+      doubt_next_hop(flow);
     apply(flow, outcome, {});
   });
 }

@@ -39,7 +39,7 @@ struct LoopConfig {
   FrameIndex tx_buffers_begin;
   Duration device_timeout = seconds(30);  ///< without any completion while descriptors are out
   SipKey secret;                          ///< for sequence numbers and the flow table
-  Host* host = nullptr;  ///< outlives the loop; none where a kernel answers ARP and ping
+  Host* host = nullptr;          ///< outlives the loop; none where a kernel answers ARP and ping
   bool keeps_interface = false;  ///< this loop, one of all, announces the host and asks again
 };
 
@@ -146,10 +146,8 @@ class QueueLoop {
   [[nodiscard]] wire::FlowAddress way_back(const wire::TcpPacketView& packet) const;
   /// The peer has proven to be where this packet came from.
   void follow(Flow& flow, const wire::TcpPacketView& packet);
-  /// The flow gets no answer: is its next hop still there?
-  void suspect_next_hop(const Flow& flow);
-  /// Sends the flow's packets where ARP says, if that is known and elsewhere.
-  void take_next_hop(Flow& flow);
+  /// The flow gets no answer: sends its packets where ARP says that its next hop is now, or asks.
+  void doubt_next_hop(Flow& flow);
 
   // Sending (send.cpp).
   enum class PumpResult : std::uint8_t { idle, more, retry_later, blocked, ended };

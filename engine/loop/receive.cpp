@@ -25,7 +25,8 @@ tcp::SegmentIn segment_in(const wire::TcpPacketView& packet) {
   return segment;
 }
 
-/// Whether a packet that is no sound TCP segment is the host's matter: anything else than broken TCP.
+/// Whether a packet that is no sound TCP segment is the host's matter: anything else than broken
+/// TCP.
 bool concerns_host(wire::ParseError error) {
   return error == wire::ParseError::not_ipv4 || error == wire::ParseError::other_protocol ||
          error == wire::ParseError::group_address;

@@ -39,7 +39,6 @@ QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
     if (!segment) return PumpResult::idle;
     TxSlot* slot = slots_.take();
     if (slot == nullptr) return PumpResult::blocked;
-    if (segment->retransmission && config_.host != nullptr) take_next_hop(flow);
     const SegmentBuilder::Status status = builder_.build(*slot, flow, *segment);
     if (status != SegmentBuilder::Status::built) {
       slots_.give_back(*slot);

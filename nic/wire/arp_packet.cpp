@@ -47,16 +47,15 @@ std::uint32_t emit_arp_packet(std::span<std::byte> into, const ArpPacket& packet
   const EthernetLayout ethernet{.destination = packet.destination_mac,
                                 .source = packet.source_mac,
                                 .ether_type = ether_type_arp};
-  const ArpLayout arp{
-      .hardware_type = hardware_ethernet,
-      .protocol_type = ether_type_ipv4,
-      .hardware_address_bytes = static_cast<std::uint8_t>(packet.sender_mac.size()),
-      .protocol_address_bytes = static_cast<std::uint8_t>(packet.sender.size()),
-      .operation = static_cast<std::uint16_t>(packet.operation),
-      .sender_mac = packet.sender_mac,
-      .sender = packet.sender,
-      .target_mac = packet.target_mac,
-      .target = packet.target};
+  const ArpLayout arp{.hardware_type = hardware_ethernet,
+                      .protocol_type = ether_type_ipv4,
+                      .hardware_address_bytes = static_cast<std::uint8_t>(packet.sender_mac.size()),
+                      .protocol_address_bytes = static_cast<std::uint8_t>(packet.sender.size()),
+                      .operation = static_cast<std::uint16_t>(packet.operation),
+                      .sender_mac = packet.sender_mac,
+                      .sender = packet.sender,
+                      .target_mac = packet.target_mac,
+                      .target = packet.target};
   std::memcpy(into.data(), &ethernet, sizeof ethernet);
   std::memcpy(into.data() + ethernet_bytes, &arp, sizeof arp);
   return static_cast<std::uint32_t>(arp_frame_bytes);

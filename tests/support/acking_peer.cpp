@@ -38,6 +38,13 @@ void AckingPeer::transmitted(std::span<const nic::TxPacket> packets) {
 
 void AckingPeer::take(const nic::TxPacket& packet) {
   const std::byte* frame = dma_view_ + packet.fragments[0].offset.value;
+  const auto ethernet = wire::load<wire::EthernetLayout>(frame);
+  const auto ip = wire::load<wire::Ipv4Layout>(frame + wire::ethernet_bytes);
+  if (ethernet.ether_type.get() != wire::ether_type_ipv4 || ip.protocol != wire::protocol_tcp) {
+    ++other_frames_;
+    return;
+  }
+  if (deaf_) return;
   const auto tcp = wire::load<wire::TcpLayout>(frame + wire::ethernet_bytes + wire::ipv4_bytes_min);
   const std::uint16_t flags = tcp.data_offset_flags.get();
   std::uint32_t length = 0;

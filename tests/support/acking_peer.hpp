@@ -22,6 +22,10 @@ class AckingPeer final : public nic::TransmitObserver {
   void open_all();
   void transmitted(std::span<const nic::TxPacket> packets) override;
 
+  /// A peer that is deaf acknowledges nothing.
+  void set_deaf(bool deaf) { deaf_ = deaf; }
+
+  [[nodiscard]] std::uint64_t other_frames() const { return other_frames_; }  ///< no TCP
   [[nodiscard]] std::uint64_t data_segments() const { return data_segments_; }
   [[nodiscard]] std::uint64_t payload_bytes() const { return payload_bytes_; }
 
@@ -42,6 +46,8 @@ class AckingPeer final : public nic::TransmitObserver {
   const std::byte* dma_view_;
   nic::DiscardPort* port_ = nullptr;
   std::vector<Connection> connections_;
+  bool deaf_ = false;
+  std::uint64_t other_frames_ = 0;
   std::uint64_t data_segments_ = 0;
   std::uint64_t payload_bytes_ = 0;
 };

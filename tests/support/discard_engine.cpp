@@ -40,6 +40,7 @@ std::unique_ptr<nic::DiscardPort> make_port(const DiscardEngine::Options& option
   config.observer = &peer;
   config.checksum_offload = options.checksum_offload;
   config.segmented_bytes_max = options.segmentation ? 65535 : 0;
+  config.owns_interface = options.gateway.has_value();
   return value_of(
       nic::DiscardPort::create(config, {.base = cache.dma_view(),
                                         .size_bytes = cache.arena_bytes(),
@@ -71,6 +72,15 @@ DiscardEngine::DiscardEngine(const Options& options)
   config.tx_buffer_bytes = tx_buffer_bytes;
   config.tx_buffers_begin = cache_->port_frames_begin();
   config.secret = {1, 2};
+  if (options.gateway) {
+    host_.emplace(engine::HostConfig{.mac = port_->capabilities().mac,
+                                     .address = config.address,
+                                     .gateway = options.gateway,
+                                     .reply_bytes_max = tx_buffer_bytes},
+                  Time{});
+    config.host = &*host_;
+    config.keeps_interface = true;
+  }
   loop_ = std::make_unique<engine::QueueLoop>(config, port_->queue(0), port_->capabilities(),
                                               *cache_, notifier_, Time{});
   loop_->listen(SimAddresses{}.engine_port);

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/exchange/event_queue.hpp"
 #include "engine/exchange/splice_pool.hpp"
+#include "engine/host/host.hpp"
 #include "engine/loop/queue_loop.hpp"
 #include "nic/discard/discard_port.hpp"
 #include "pagecache/page_cache.hpp"
@@ -27,6 +29,8 @@ class DiscardEngine {
     bool linear = false;
     bool checksum_offload = true;
     bool segmentation = false;
+    /// No kernel behind the port: the engine is the host, and has this gateway.
+    std::optional<Ipv4Address> gateway;
   };
 
   /// Throws with the reason when the cache or the file cannot be had.
@@ -40,7 +44,9 @@ class DiscardEngine {
   /// The application's: takes events, and submits the file again where it was released.
   void serve();
 
+  [[nodiscard]] AckingPeer& peer() { return *peer_; }
   [[nodiscard]] const AckingPeer& peer() const { return *peer_; }
+  [[nodiscard]] nic::DiscardPort& port() { return *port_; }
   [[nodiscard]] std::size_t connections_open() const { return open_; }
   [[nodiscard]] std::uint64_t released() const { return released_; }
   [[nodiscard]] engine::QueueLoop& loop() { return *loop_; }
@@ -57,6 +63,7 @@ class DiscardEngine {
   engine::Notifier notifier_;
   engine::EventQueue events_;
   engine::SplicePool splices_;
+  std::optional<engine::Host> host_;
   std::unique_ptr<engine::QueueLoop> loop_;
   std::shared_ptr<pagecache::CachedFile> file_;
   std::size_t open_ = 0;

@@ -52,9 +52,9 @@ void SimClient::offer_window(std::uint32_t bytes, Time now) {
 }
 
 void SimClient::move(const nic::MacAddress& from) {
-  header_ = wire::TcpHeaderTemplate(
-      wire::FlowAddress{from, addresses_.engine_mac, addresses_.client, addresses_.engine,
-                        options_.port, addresses_.engine_port});
+  header_ = wire::TcpHeaderTemplate(wire::FlowAddress{from, addresses_.engine_mac,
+                                                      addresses_.client, addresses_.engine,
+                                                      options_.port, addresses_.engine_port});
 }
 
 bool SimClient::on_packet(const wire::TcpPacketView& packet, Time now) {

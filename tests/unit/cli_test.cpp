@@ -16,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 using cli::parse_address;
 using cli::parse_duration;
+using cli::parse_interface_address;
 using cli::parse_nic;
 using cli::parse_size;
 
@@ -61,6 +62,23 @@ TEST(Addresses, are_those_that_an_interface_can_have) {
     EXPECT_FALSE(parse_address(text)) << text;
 }
 
+TEST(Addresses, of_interfaces_may_say_their_network) {
+  const auto plain = parse_interface_address("192.0.2.1");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->address, (Ipv4Address{192, 0, 2, 1}));
+  EXPECT_FALSE(plain->prefix_bits);
+  for (const unsigned bits : {1U, 24U, 31U}) {
+    const auto address = parse_interface_address("10.0.0.7/" + std::to_string(bits));
+    ASSERT_TRUE(address) << address.error();
+    EXPECT_EQ(address->address, (Ipv4Address{10, 0, 0, 7}));
+    EXPECT_EQ(address->prefix_bits, bits);
+  }
+  for (const char* text : {"", "/24", "10.0.0.7/", "10.0.0.7/0", "10.0.0.7/32", "10.0.0.7/-1",
+                           "10.0.0.7/24/8", "10.0.0.7/255.255.255.0", "10.0.0.7 /24", "0.0.0.0/8"})
+    EXPECT_FALSE(parse_interface_address(text)) << text;
+  EXPECT_NE(parse_interface_address("10.0.0.7/x").error().find("192.0.2.1/24"), std::string::npos);
+}
+
 TEST(Nics, name_a_kind_and_an_interface) {
   EXPECT_EQ(parse_nic("af_xdp:eth0").value(), "af_xdp:eth0");
   EXPECT_EQ(parse_nic("discard:").value(), "discard:");
@@ -82,6 +100,8 @@ TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
   EXPECT_EQ(options->server.root, "/srv");
   EXPECT_EQ(options->server.port, 80);
   EXPECT_FALSE(options->engine.address);
+  EXPECT_EQ(options->engine.prefix_bits, 24);
+  EXPECT_FALSE(options->engine.gateway);
   EXPECT_EQ(options->engine.cache_bytes, 1U << 30);
   EXPECT_EQ(options->engine.tx_form, TxForm::automatic);
   EXPECT_EQ(options->engine.max_connections, 4096U);
@@ -92,13 +112,17 @@ TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
 }
 
 TEST(ServeOptions, are_all_understood) {
-  const auto options =
-      parse({"--port=8080", "--address", "192.0.2.7", "--cache", "512M", "--tx", "linear",
-             "--max-connections", "10000", "--idle-timeout", "5s", "--request-timeout", "2s",
-             "--drain-timeout", "0", "--log-level", "info", "--pcap", "out.pcap"});
+  const auto options = parse({"--port=8080", "--address",         "192.0.2.7/26", "--gateway",
+                              "192.0.2.1",   "--cache",           "512M",         "--tx",
+                              "linear",      "--max-connections", "10000",        "--idle-timeout",
+                              "5s",          "--request-timeout", "2s",           "--drain-timeout",
+                              "0",           "--log-level",       "info",         "--pcap",
+                              "out.pcap"});
   ASSERT_TRUE(options) << options.error();
   EXPECT_EQ(options->server.port, 8080);
   EXPECT_EQ(options->engine.address, (Ipv4Address{192, 0, 2, 7}));
+  EXPECT_EQ(options->engine.prefix_bits, 26);
+  EXPECT_EQ(options->engine.gateway, (Ipv4Address{192, 0, 2, 1}));
   EXPECT_EQ(options->engine.cache_bytes, 512U << 20);
   EXPECT_EQ(options->engine.tx_form, TxForm::linear);
   EXPECT_EQ(options->engine.max_connections, 10'000U);
@@ -120,6 +144,9 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--port", "0"}, "--port: \"0\" is not a whole number from 1 to 65535"},
            {{"--port", "http"}, "--port"},
            {{"--address", "here"}, "--address"},
+           {{"--address", "10.0.0.1/33"}, "--address: \"10.0.0.1/33\" says no network"},
+           {{"--gateway", "10.0.0.1/24"}, "--gateway"},
+           {{"--gateway", "0.0.0.0"}, "--gateway: 0.0.0.0 is no single host's address"},
            {{"--cache", "1M"}, "--cache: 1M is too small"},
            {{"--cache", "17T"}, "--cache"},
            {{"--cache", "lots"}, "--cache"},

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a host decides, in times of its own: who has our address, where neighbours are.
+#include "engine/host/host.hpp"
+
 #include <atomic>
 #include <cerrno>
 #include <optional>
@@ -8,8 +10,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-
-#include "engine/host/host.hpp"
 
 namespace strictsend::engine {
 namespace {
@@ -440,9 +440,8 @@ TEST(HostConfig, says_what_is_wrong_and_what_would_be_right) {
     expect(complaint(us, bits), "1 to 31");
   expect(complaint(Ipv4Address{10, 0, 0, 0}, 24), "first or last address");
   expect(complaint(Ipv4Address{10, 0, 0, 255}, 24), "10.0.0.255 is the first or last");
-  for (const Ipv4Address address :
-       {Ipv4Address{0, 0, 0, 1}, Ipv4Address{127, 0, 0, 1}, Ipv4Address{224, 0, 0, 1},
-        Ipv4Address{255, 255, 255, 255}})
+  for (const Ipv4Address address : {Ipv4Address{0, 0, 0, 1}, Ipv4Address{127, 0, 0, 1},
+                                    Ipv4Address{224, 0, 0, 1}, Ipv4Address{255, 255, 255, 255}})
     expect(complaint(address, 24), "no single host");
   expect(complaint(us, 24, us), "own address");
   expect(complaint(us, 24, far_away), "198.51.100.7 is not in the network of 10.0.0.1/24");

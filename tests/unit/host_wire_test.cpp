@@ -69,8 +69,8 @@ TEST(ArpPacket, ignores_padding_and_refuses_every_truncation) {
   for (std::size_t size = 0; size < frame.size(); ++size) {
     const auto packet = parse_arp_packet(std::span(frame).first(size));
     ASSERT_FALSE(packet) << size;
-    EXPECT_EQ(packet.error(), size < ethernet_bytes ? ParseError::ethernet_truncated
-                                                    : ParseError::arp_truncated);
+    EXPECT_EQ(packet.error(),
+              size < ethernet_bytes ? ParseError::ethernet_truncated : ParseError::arp_truncated);
   }
   frame.resize(60, std::byte{0xee});
   EXPECT_EQ(parse_arp_packet(frame), captured_question());
@@ -124,10 +124,10 @@ TEST(IcmpEcho, reads_the_kernels_request_and_answers_as_the_kernel_does) {
   constexpr std::size_t ttl_at = ethernet_bytes + 8;
   constexpr std::size_t checksum_at = ethernet_bytes + 10;
   EXPECT_TRUE(std::equal(ours.begin(), ours.begin() + id_begin, kernels.begin()));
-  EXPECT_TRUE(std::equal(ours.begin() + ttl_at, ours.begin() + checksum_at,
-                         kernels.begin() + ttl_at));
-  EXPECT_TRUE(std::equal(ours.begin() + checksum_at + 2, ours.end(),
-                         kernels.begin() + checksum_at + 2));
+  EXPECT_TRUE(
+      std::equal(ours.begin() + ttl_at, ours.begin() + checksum_at, kernels.begin() + ttl_at));
+  EXPECT_TRUE(
+      std::equal(ours.begin() + checksum_at + 2, ours.end(), kernels.begin() + checksum_at + 2));
   ASSERT_TRUE(parse_icmp_echo(ours));
 }
 

@@ -35,8 +35,8 @@ struct EngineConfig {
   std::string nic;  ///< "af_xdp:IFACE" or "discard:" (takes every packet, sends none)
   std::vector<std::string> nic_arguments;  ///< of the backend
   std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread each; 0: all that it has
-  /// Default: the interface's first IPv4 address. Where no kernel stands behind the port, the engine
-  /// answers ARP and ping for it, and it must be given.
+  /// Default: the interface's first IPv4 address. Where no kernel stands behind the port, the
+  /// engine answers ARP and ping for it, and it must be given.
   std::optional<Ipv4Address> address;
   std::uint8_t prefix_bits = 24;       ///< of the network `address` is in; only used where the engine
                                        ///< owns the interface, elsewhere it is the kernel's to know
@@ -139,8 +139,8 @@ struct EngineStats {
   std::uint64_t neighbour_requests = 0;  ///< ARP requests sent for the gateway and silent peers
   std::uint64_t flows_readdressed = 0;   ///< connections whose next hop turned out to be elsewhere
   std::uint64_t frames_ignored = 0;      ///< other protocols, others' and broken frames
-  std::uint64_t pages_preserved = 0;   ///< old bytes copied away, writer went on in place
-  std::uint64_t pages_redirected = 0;  ///< frame under a descriptor: writer moved to a copy
+  std::uint64_t pages_preserved = 0;     ///< old bytes copied away, writer went on in place
+  std::uint64_t pages_redirected = 0;    ///< frame under a descriptor: writer moved to a copy
   std::uint64_t pages_came_home = 0;
   std::uint64_t write_faults = 0;
   std::uint64_t writer_waits = 0;  ///< faults that waited for a spare frame
