@@ -5,9 +5,11 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ifaddrs.h>
+#include <numeric>
 #include <time.h>
 #include <utility>
 
@@ -53,59 +55,102 @@ Result<OpenedPort> opened(Result<std::unique_ptr<Backend>> port,
   return OpenedPort{std::move(*port), address};
 }
 
-Result<OpenedPort> open_dpdk([[maybe_unused]] const std::string& device,
-                             [[maybe_unused]] const OpenPortOptions& options) {
-#if STRICTSEND_HAVE_DPDK
-  dpdk::DpdkConfig config;
-  config.device = device;
-  config.queues = options.queues;
-  config.mtu_bytes = options.mtu_bytes;
-  return opened(dpdk::open_port(config, options.arguments, options.memory), std::nullopt);
-#else
-  return fail("open NIC", ENOTSUP,
-              "this build has no DPDK: install libdpdk-dev and build with -Ddpdk=enabled");
-#endif
+struct Spec {
+  std::string backend;
+  std::string device;
+};
+
+Result<Spec> parse_spec(const OpenPortOptions& options) {
+  const std::string& spec = options.spec;
+  const std::size_t colon = spec.find(':');
+  if (colon == std::string::npos) {
+    return fail("open NIC", EINVAL, "\"" + spec + "\" is not KIND:DEVICE; for example af_xdp:eth0");
+  }
+  Spec parsed{spec.substr(0, colon), spec.substr(colon + 1)};
+  if (parsed.backend == "af_xdp" && parsed.device.empty()) {
+    return fail("open NIC", EINVAL, "name the interface: af_xdp:eth0 (ip link lists them)");
+  }
+  if (parsed.backend != "dpdk" && !options.arguments.empty()) {
+    return fail("open NIC", EINVAL,
+                "arguments for the backend are DPDK's; " + parsed.backend + ": takes none");
+  }
+  if (parsed.backend != "dpdk" && options.mtu_bytes != 0) {
+    return fail("open NIC", EINVAL,
+                "the MTU of " + spec + " is the interface's; set it with ip link set mtu");
+  }
+  return parsed;
 }
 
-Result<OpenedPort> open_backend(const std::string& backend, const std::string& device,
-                                const OpenPortOptions& options) {
-  const DmaMemory& memory = options.memory;
-  if (backend == "dpdk") return open_dpdk(device, options);
-  if (!options.arguments.empty()) {
-    return fail("open NIC", EINVAL,
-                "arguments for the backend are DPDK's; " + backend + ": takes none");
-  }
-  if (options.mtu_bytes != 0) {
-    return fail("open NIC", EINVAL,
-                "the MTU of " + backend + ": is the interface's; set it with ip link set mtu");
-  }
-  if (backend == "af_xdp") {
-    if (device.empty()) {
-      return fail("open NIC", EINVAL, "name the interface: af_xdp:eth0 (ip link lists them)");
-    }
-    af_xdp::AfXdpConfig config;
-    config.interface_name = device;
-    return opened(af_xdp::open_port(config, memory), interface_address(device));
-  }
-  if (backend == "discard") {
-    return opened(DiscardPort::create(DiscardConfig{}, memory),
-                  std::array<std::uint8_t, 4>{192, 0, 2, 1});
-  }
+tl::unexpected<Error> unknown_backend(const std::string& backend) {
   return fail(
       "open NIC", EINVAL,
       "unknown kind \"" + backend + "\"; known are af_xdp:INTERFACE, dpdk:PORT and discard:");
 }
 
+#if STRICTSEND_HAVE_DPDK
+dpdk::DpdkConfig dpdk_config(const Spec& spec, const OpenPortOptions& options) {
+  dpdk::DpdkConfig config;
+  config.device = spec.device;
+  config.queues = options.queues;
+  config.mtu_bytes = options.mtu_bytes;
+  return config;
+}
+Result<std::uint32_t> count_dpdk_queues(const Spec& spec, const OpenPortOptions& options) {
+  return dpdk::queues_to_serve(dpdk_config(spec, options), options.arguments);
+}
+Result<OpenedPort> open_dpdk(const Spec& spec, const OpenPortOptions& options) {
+  return opened(dpdk::open_port(dpdk_config(spec, options), options.arguments, options.memory),
+                std::nullopt);
+}
+#else
+tl::unexpected<Error> no_dpdk() {
+  return fail("open NIC", ENOTSUP,
+              "this build has no DPDK: install libdpdk-dev and build with -Ddpdk=enabled");
+}
+Result<std::uint32_t> count_dpdk_queues(const Spec&, const OpenPortOptions&) {
+  return no_dpdk();
+}
+Result<OpenedPort> open_dpdk(const Spec&, const OpenPortOptions&) {
+  return no_dpdk();
+}
+#endif
+
+Result<OpenedPort> open_backend(const Spec& spec, std::uint32_t queues,
+                                const OpenPortOptions& options) {
+  const DmaMemory& memory = options.memory;
+  if (spec.backend == "dpdk") return open_dpdk(spec, options);
+  if (spec.backend == "af_xdp") {
+    af_xdp::AfXdpConfig config;
+    config.interface_name = spec.device;
+    config.queues.resize(queues);
+    std::iota(config.queues.begin(), config.queues.end(), 0U);
+    return opened(af_xdp::open_port(config, memory), interface_address(spec.device));
+  }
+  if (spec.backend == "discard") {
+    DiscardConfig config;
+    config.queues = queues;
+    return opened(DiscardPort::create(config, memory), std::array<std::uint8_t, 4>{192, 0, 2, 1});
+  }
+  return unknown_backend(spec.backend);
+}
+
 }  // namespace
 
+Result<std::uint32_t> queues_to_serve(const OpenPortOptions& options) {
+  const Result<Spec> spec = parse_spec(options);
+  if (!spec) return tl::unexpected(spec.error());
+  if (spec->backend == "dpdk") return count_dpdk_queues(*spec, options);
+  if (spec->backend == "af_xdp") return af_xdp::queues_to_serve(spec->device, options.queues);
+  if (spec->backend == "discard") return std::max(options.queues, 1U);
+  return unknown_backend(spec->backend);
+}
+
 Result<OpenedPort> open_port(const OpenPortOptions& options) {
-  const std::size_t colon = options.spec.find(':');
-  if (colon == std::string::npos) {
-    return fail("open NIC", EINVAL,
-                "\"" + options.spec + "\" is not KIND:DEVICE; for example af_xdp:eth0");
-  }
-  Result<OpenedPort> port =
-      open_backend(options.spec.substr(0, colon), options.spec.substr(colon + 1), options);
+  const Result<Spec> spec = parse_spec(options);
+  if (!spec) return tl::unexpected(spec.error());
+  const Result<std::uint32_t> queues = queues_to_serve(options);
+  if (!queues) return tl::unexpected(queues.error());
+  Result<OpenedPort> port = open_backend(*spec, *queues, options);
   if (!port || options.pcap_path.empty()) return port;
   auto recording =
       PcapPort::create(std::move(port->port), options.memory, options.pcap_path, &wall_clock);

@@ -14,8 +14,8 @@ struct OpenPortOptions {
   std::vector<std::string> arguments;  ///< of the backend; DPDK's go to its EAL
   std::uint32_t queues = 1;            ///< to be served; 0: as many as the device has
   std::uint32_t mtu_bytes = 0;         ///< to be set, where no kernel does; 0: as it is
-  DmaMemory memory;
-  std::string pcap_path;  ///< record every packet there; empty: no recording
+  DmaMemory memory;                    ///< its receive frames are dealt out to the queues evenly
+  std::string pcap_path;               ///< record every packet there; empty: no recording
 };
 
 struct OpenedPort {
@@ -23,6 +23,11 @@ struct OpenedPort {
   /// The address that the system has given the device, if it has one.
   std::optional<std::array<std::uint8_t, 4>> ipv4_address;
 };
+
+/// How many queues `open_port` would serve with these options, whose memory is not looked at: known
+/// before there is any, because each queue wants its share. Fails where the device has not as many
+/// as are asked for. Set-up thread.
+Result<std::uint32_t> queues_to_serve(const OpenPortOptions& options);
 
 /// Opens the port that a specification names: the one place that knows the backends. Set-up thread.
 Result<OpenedPort> open_port(const OpenPortOptions& options);

@@ -124,7 +124,9 @@ struct PortCapabilities {
       0;  ///< bytes before the first fragment that the port overwrites (metadata)
   bool owns_interface = false;  ///< no kernel behind it sees what is received: ARP and ping are the
                                 ///< engine's to answer, and every packet for it comes to a queue
-  std::uint64_t memory_bytes = 0;  ///< taken by the port besides the DMA memory
+  bool queues_stop_together = false;  ///< the device stops when every queue was told to: when it
+                                      ///< fails under one, the others are to be stopped too
+  std::uint64_t memory_bytes = 0;     ///< taken by the port besides the DMA memory
 };
 
 /// Counters of one queue. One writer: the queue's engine thread.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "apps/serve/server.hpp"
@@ -13,8 +14,9 @@ namespace strictsend::serve {
 [[nodiscard]] std::string progress_line(const EngineStats& before, const EngineStats& now,
                                         const ServerCounters& counters, double seconds);
 
-/// What is printed at the end: what was done, and that nothing is left.
+/// What is printed at the end: what was done, by each queue if there are several, and that nothing
+/// is left.
 [[nodiscard]] std::string summary(const ServerCounters& counters, const EngineStats& closing,
-                                  double seconds);
+                                  std::span<const QueueStats> queues, double seconds);
 
 }  // namespace strictsend::serve

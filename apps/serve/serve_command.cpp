@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -127,7 +128,10 @@ int serve(ServeOptions options) {
   // The server has waited for the sends already; what is left now had its time.
   const EngineStats closing = (*engine)->stop(0);
   (*server)->conclude();
-  fmt::print("{}", summary((*server)->counters(), closing, seconds_since(began)));
+  std::vector<QueueStats> queues;
+  for (std::uint32_t i = 0; i < (*engine)->queue_count(); ++i)
+    queues.push_back((*engine)->queue_stats(i));
+  fmt::print("{}", summary((*server)->counters(), closing, queues, seconds_since(began)));
   if (!ran) return failed(ran.error());
   return cli::exit_ok;
 }

@@ -5,7 +5,7 @@ namespace strictsend::serve {
 
 std::string_view serve_help() {
   return R"(NAME
-    strictsend serve - serve a directory over HTTP/1.1 from a NIC queue
+    strictsend serve - serve a directory over HTTP/1.1 from NIC queues
 
 SYNOPSIS
     strictsend serve --nic af_xdp:IFACE --root DIR [OPTION]...
@@ -48,6 +48,11 @@ OPTIONS
         Default: none; then answers go back to where packets come from, which serves all
         clients whose packets come by the router that leads back to them.
 
+    --queues N|auto
+        How many of the interface's receive queues to serve, each with a thread and 12 MiB.
+        It must be all there are (ethtool -L sets how many), for packets in the others would
+        not be seen; auto takes them all. Default: auto.
+
     --cache SIZE
         Memory for files, spare pages for writers included; 512M, 4G. It is taken at the
         start. A file larger than it gets 503, and so does one for which there is no room
@@ -60,8 +65,9 @@ OPTIONS
         why. Default: auto.
 
     --max-connections N
-        Further ones are refused. How much memory they can take at most, together with
-        the cache, is printed at the start. Default: 4096.
+        Further ones are refused. Each queue has an equal share of them, and refuses more.
+        How much memory they can take at most, together with the cache, is printed at the
+        start. Default: 4096.
 
     --idle-timeout TIME
         How long a kept-alive connection may wait for its next request, and any

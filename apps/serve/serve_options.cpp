@@ -21,14 +21,15 @@ using cli::Parsed;
 
 constexpr std::uint64_t page_bytes = 4096;
 constexpr std::uint64_t cache_bytes_min = 4U << 20;
+constexpr std::uint64_t queues_max = 256;  // EngineConfig::queues
 
 po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
   add("help,h", "");
   for (const char* name :
-       {"nic", "root", "port", "address", "gateway", "mtu", "cache", "tx", "max-connections",
-        "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
+       {"nic", "root", "port", "address", "gateway", "mtu", "queues", "cache", "tx",
+        "max-connections", "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
     add(name, po::value<std::string>(), "");
   return options;
 }
@@ -88,6 +89,14 @@ Parsed<std::uint64_t> parse_cache(const std::string& text) {
   return bytes;
 }
 
+/// 0: all that the NIC has.
+Parsed<std::uint64_t> parse_queues(const std::string& text) {
+  if (text == "auto") return 0;
+  Parsed<std::uint64_t> queues = cli::parse_number(text, 1, queues_max);
+  if (!queues) queues = tl::unexpected(queues.error() + ", nor auto");
+  return queues;
+}
+
 Parsed<std::chrono::milliseconds> parse_timeout(const std::string& text) {
   Parsed<std::chrono::milliseconds> time = cli::parse_duration(text);
   if (time && time->count() == 0)
@@ -143,6 +152,8 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
     options.engine.prefix_bits = v.prefix_bits.value_or(options.engine.prefix_bits);
   });
   reader.option("gateway", cli::parse_address, [&](auto& v) { options.engine.gateway = v; });
+  reader.option("queues", parse_queues,
+                [&](auto v) { options.engine.queues = static_cast<std::uint32_t>(v); });
   reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
   reader.option("mtu", within(68, 65535),

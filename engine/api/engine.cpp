@@ -80,6 +80,12 @@ Result<void> Engine::cancel(std::uint64_t splice_id) {
 EngineStats Engine::stats() const {
   return impl_->stats();
 }
+std::uint32_t Engine::queue_count() const {
+  return impl_->queue_count();
+}
+QueueStats Engine::queue_stats(std::uint32_t queue) const {
+  return impl_->queue_stats(queue);
+}
 EngineStats Engine::stop(std::uint32_t drain_ms) {
   return impl_->stop(drain_ms);
 }

@@ -35,14 +35,19 @@ void keep_for_the_device(std::unique_ptr<pagecache::PageCache> cache) {
 
 std::uint64_t Engine::Impl::memory_bytes() const {
   std::uint64_t bytes = cache_->arena_bytes() + cache_->metadata_bytes() + splices_.memory_bytes() +
-                        inline_bytes_max_ + (host_ ? sizeof *host_ : 0);
+                        inline_bytes_max_ + (host_ ? sizeof *host_ : 0) + ring_->memory_bytes();
   for (const auto& thread : threads_)
     bytes += thread->loop().memory_bytes();
   return bytes;
 }
 
 std::string Engine::Impl::description() const {
-  return port_description_ + "; packets: " + (linear_ ? "linear" : "fragments") + ", " +
+  std::string queues = "; 1 queue";
+  if (queue_count() > 1) {
+    const std::string count = std::to_string(queue_count());
+    queues = "; " + count + " queues, " + count + " engine threads";
+  }
+  return port_description_ + queues + "; packets: " + (linear_ ? "linear" : "fragments") + ", " +
          form_reason_;
 }
 
@@ -59,12 +64,17 @@ Result<void> Engine::Impl::listen(std::uint16_t port) {
 }
 
 LoopThread& Engine::Impl::thread_of(std::uint32_t slot) {
-  return *threads_[slot / config_.max_connections];
+  return *threads_[shares_.owner(slot)];
+}
+
+Flow& Engine::Impl::flow_of(std::uint32_t slot) {
+  const std::uint32_t queue = shares_.owner(slot);
+  return threads_[queue]->loop().flows()[slot - shares_.first(queue)];
 }
 
 Flow* Engine::Impl::find(ConnectionId id) {
-  if (id.slot / config_.max_connections >= threads_.size()) return nullptr;
-  Flow& flow = thread_of(id.slot).loop().flows()[id.slot % config_.max_connections];
+  if (id.slot >= shares_.slots()) return nullptr;
+  Flow& flow = flow_of(id.slot);
   const bool alive = flow.generation.load(std::memory_order_acquire) == id.generation &&
                      flow.open.load(std::memory_order_acquire);
   return alive ? &flow : nullptr;
@@ -161,10 +171,8 @@ Result<void> Engine::Impl::cancel(std::uint64_t splice_id) {
   SpliceOp* op = splices_.find(splice_id);
   if (op == nullptr) return fail("cancel", ENOENT, "no such splice: it has been released");
   op->cancel_requested.store(true, std::memory_order_relaxed);
-  Flow& flow =
-      thread_of(op->connection.slot).loop().flows()[op->connection.slot % config_.max_connections];
   LoopThread& thread = thread_of(op->connection.slot);
-  thread.loop().request(flow, Flow::request_cancel);
+  thread.loop().request(flow_of(op->connection.slot), Flow::request_cancel);
   thread.wake();
   return {};
 }
@@ -180,6 +188,8 @@ EngineStats Engine::Impl::stats() const {
     stats.segments_retransmitted += loop.segments_retransmitted.get();
     stats.segments_received += loop.segments_received.get();
     stats.segments_invalid += loop.segments_invalid.get();
+    stats.segments_handed_over += loop.segments_handed_over.get();
+    stats.segments_hand_over_dropped += loop.segments_hand_over_dropped.get();
     stats.payload_bytes_sent += loop.payload_bytes_sent.get();
     stats.payload_bytes_copied += loop.payload_bytes_copied.get();
     stats.splices_released += loop.splices_released.get();
@@ -232,11 +242,15 @@ EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
   }
+  // All at once: a device may stop only when each of its queues was told to, and a thread that is
+  // told first then waits for the others.
   for (auto& thread : threads_)
-    thread->stop();
+    thread->request_stop();
+  for (auto& thread : threads_)
+    thread->join();
+  for (auto& thread : threads_)
+    packets_quarantined_ += thread->conclude();
   port_.reset();  // detaches from the interface
-  for (const auto& thread : threads_)
-    packets_quarantined_ += thread->packets_quarantined();
   const bool quarantined = packets_quarantined_ > 0;
   // What still cannot be collected is a snapshot that the application holds, or that a File::sync
   // has, which may have ended at this very moment.

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "engine/exchange/event_queue.hpp"
+#include "engine/exchange/loop_ring.hpp"
 #include "engine/exchange/notifier.hpp"
 #include "engine/exchange/splice_pool.hpp"
+#include "engine/flow/slot_shares.hpp"
 #include "engine/host/host.hpp"
 #include "engine/loop/loop_thread.hpp"
 #include "nic/port.hpp"
@@ -25,7 +27,8 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
  public:
   static Result<std::unique_ptr<Impl>> open(const EngineConfig& config);
   Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCache> cache,
-       std::unique_ptr<nic::Port> port, UniqueFd event_fd, std::uint64_t inline_bytes_max);
+       std::unique_ptr<nic::Port> port, std::unique_ptr<engine::LoopRing> ring, UniqueFd event_fd,
+       std::uint64_t inline_bytes_max);
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -39,6 +42,8 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   Result<std::uint64_t> submit(Splice splice);
   Result<void> cancel(std::uint64_t splice_id);
   [[nodiscard]] EngineStats stats() const;
+  [[nodiscard]] std::uint32_t queue_count() const { return ring_->size(); }
+  [[nodiscard]] QueueStats queue_stats(std::uint32_t queue) const;
   EngineStats stop(std::uint32_t drain_ms);
   [[nodiscard]] bool is_stopped() const;
 
@@ -52,6 +57,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   /// header buffers can send.
   Result<void> take_interface(std::uint32_t frame_bytes_max);
   [[nodiscard]] engine::LoopThread& thread_of(std::uint32_t slot);
+  [[nodiscard]] engine::Flow& flow_of(std::uint32_t slot);
   [[nodiscard]] engine::Flow* find(ConnectionId id);
   void recycle(engine::Flow& flow);
 
@@ -63,6 +69,8 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
 
   std::unique_ptr<pagecache::PageCache> cache_;
   std::unique_ptr<nic::Port> port_;
+  std::unique_ptr<engine::LoopRing> ring_;
+  const engine::SlotShares shares_;  ///< of max_connections among the queues
   engine::Notifier notifier_;
   engine::EventQueue events_;
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "engine/api/engine_impl.hpp"
 #include "engine/tx/segmentation.hpp"
 #include "nic/open_port.hpp"
@@ -17,11 +18,14 @@
 namespace strictsend {
 namespace {
 
-// The part of the arena that belongs to the port: header buffers, then receive buffers.
+// The part of the arena that belongs to the port: every queue's header buffers, then every queue's
+// receive buffers; so many for each queue.
 constexpr std::uint32_t tx_buffer_bytes_small = 2048;
 constexpr std::uint32_t tx_slots_small = 2048;
 constexpr std::uint32_t tx_frames = tx_slots_small * tx_buffer_bytes_small / page_bytes;
 constexpr std::uint32_t receive_frames = 2048;
+
+constexpr std::uint32_t queues_max = 256;
 
 constexpr std::uint32_t ethernet_bytes = 14;
 constexpr std::uint32_t ipv4_and_tcp_bytes = 40;
@@ -44,6 +48,7 @@ Result<void> check(const EngineConfig& config) {
   if (config.max_connections < 1 || config.max_connections > 1'000'000) {
     return bad("max_connections must be 1 to 1000000");
   }
+  if (config.queues > queues_max) return bad("queues must be 1 to 256, or 0 for all of the NIC's");
   if (config.max_splices < 1 || config.max_splices > 1'000'000) {
     return bad("max_splices must be 1 to 1000000");
   }
@@ -113,9 +118,22 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   if (const Result<void> checked = check(config); !checked) {
     return tl::unexpected(checked.error());
   }
+  nic::OpenPortOptions port_options{.spec = config.nic,
+                                    .arguments = config.nic_arguments,
+                                    .queues = config.queues,
+                                    .mtu_bytes = config.mtu_bytes,
+                                    .memory = {},
+                                    .pcap_path = config.pcap_path};
+  const Result<std::uint32_t> queues = nic::queues_to_serve(port_options);
+  if (!queues) return tl::unexpected(queues.error());
+  if (config.max_connections < *queues) {
+    return fail("engine configuration", EINVAL,
+                "max_connections must be at least 1 for each of the " + std::to_string(*queues) +
+                    " queues");
+  }
   pagecache::CacheConfig cache_config;
   cache_config.cache_bytes = config.cache_bytes;
-  cache_config.port_frames = tx_frames + receive_frames;
+  cache_config.port_frames = *queues * (tx_frames + receive_frames);
   cache_config.spare_frames = config.spare_frames;
   cache_config.snapshots_max = config.max_splices + 64;  // frozen, on the way to submit
   cache_config.writer_wait_limit = milliseconds(config.writer_wait_limit_ms);
@@ -125,24 +143,27 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   if (!cache) return tl::unexpected(std::move(cache.error()));
 
   const FrameIndex port_begin = (*cache)->port_frames_begin();
-  const nic::DmaMemory memory{.base = (*cache)->dma_view(),
-                              .size_bytes = (*cache)->arena_bytes(),
-                              .fd = (*cache)->arena_fd(),
-                              .receive_begin = port_begin.plus(tx_frames),
-                              .receive_end = port_begin.plus(tx_frames + receive_frames)};
-  auto port = nic::open_port({.spec = config.nic,
-                              .arguments = config.nic_arguments,
-                              .queues = config.queues,
-                              .mtu_bytes = config.mtu_bytes,
-                              .memory = memory,
-                              .pcap_path = config.pcap_path});
+  const FrameIndex receive_begin = port_begin.plus(*queues * tx_frames);
+  port_options.queues = *queues;
+  port_options.memory = {.base = (*cache)->dma_view(),
+                         .size_bytes = (*cache)->arena_bytes(),
+                         .fd = (*cache)->arena_fd(),
+                         .receive_begin = receive_begin,
+                         .receive_end = receive_begin.plus(*queues * receive_frames)};
+  auto port = nic::open_port(port_options);
   if (!port) return tl::unexpected(std::move(port.error()));
+  STRICTSEND_ASSERT(port->port->queue_count() == *queues);
+  const nic::PortCapabilities& able = port->port->capabilities();
+  auto ring = engine::LoopRing::create(
+      *queues, std::min(ethernet_bytes + able.mtu_bytes, able.max_receive_bytes));
+  if (!ring) return tl::unexpected(std::move(ring.error()));
 
   UniqueFd event_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event_fd.valid()) return fail("eventfd", errno, "raise RLIMIT_NOFILE (ulimit -n)");
 
-  auto impl = std::make_unique<Impl>(config, std::move(*cache), std::move(port->port),
-                                     std::move(event_fd), inline_bytes_max(config));
+  auto impl =
+      std::make_unique<Impl>(config, std::move(*cache), std::move(port->port), std::move(*ring),
+                             std::move(event_fd), inline_bytes_max(config));
   const std::optional<Ipv4Address> address = config.address ? config.address : port->ipv4_address;
   if (!address && !impl->port_->capabilities().owns_interface) {
     return fail("engine address", EADDRNOTAVAIL,
@@ -156,11 +177,13 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
 }
 
 Engine::Impl::Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCache> cache,
-                   std::unique_ptr<nic::Port> port, UniqueFd event_fd,
-                   std::uint64_t inline_bytes_max)
+                   std::unique_ptr<nic::Port> port, std::unique_ptr<engine::LoopRing> ring,
+                   UniqueFd event_fd, std::uint64_t inline_bytes_max)
     : config_(config),
       cache_(std::move(cache)),
       port_(std::move(port)),
+      ring_(std::move(ring)),
+      shares_(config.max_connections, ring_->size()),
       notifier_(std::move(event_fd)),
       events_(notifier_),
       splices_(config.max_splices),
@@ -193,14 +216,12 @@ Result<void> Engine::Impl::start_threads() {
   engine::LoopConfig loop;
   loop.address = address_;
   loop.linear = linear_;
-  loop.connections_max = config_.max_connections;
   loop.receive_buffer_bytes = config_.receive_buffer_bytes;
   // A linear packet must fit its header buffer, and a buffer does not cross a page.
   const std::uint32_t packet_bytes = port.header_headroom_bytes + ethernet_bytes + port.mtu_bytes;
   const bool large = linear_ && packet_bytes > tx_buffer_bytes_small;
   loop.tx_buffer_bytes = large ? static_cast<std::uint32_t>(page_bytes) : tx_buffer_bytes_small;
   loop.tx_slots = tx_frames * static_cast<std::uint32_t>(page_bytes) / loop.tx_buffer_bytes;
-  loop.tx_slots /= static_cast<std::uint32_t>(port_->queue_count());
   // One MSS serves both ways: what the peer sends must fit a receive buffer too.
   std::uint32_t ip_bytes_max = std::min(port.mtu_bytes, port.max_receive_bytes - ethernet_bytes);
   if (linear_) {
@@ -223,16 +244,17 @@ Result<void> Engine::Impl::start_threads() {
   if (!key) return tl::unexpected(std::move(key.error()));
   loop.secret = *key;
 
-  for (std::size_t i = 0; i < port_->queue_count(); ++i) {
-    const auto queue_number = static_cast<std::uint32_t>(i);
-    loop.first_slot = queue_number * config_.max_connections;
+  loop.ring = ring_.get();
+  for (std::uint32_t i = 0; i < ring_->size(); ++i) {
+    loop.number = i;
     loop.keeps_interface = i == 0;
-    loop.tx_buffers_begin = cache_->port_frames_begin().plus(
-        queue_number * tx_frames / static_cast<std::uint32_t>(port_->queue_count()));
+    loop.first_slot = shares_.first(i);
+    loop.connections_max = shares_.count(i);
+    loop.tx_buffers_begin = cache_->port_frames_begin().plus(i * tx_frames);
     nic::Queue& queue = port_->queue(i);
     auto thread = engine::LoopThread::start(
         std::make_unique<engine::QueueLoop>(loop, queue, port, *cache_, notifier_, monotonic_now()),
-        queue, microseconds(config_.spin_us));
+        queue, ring_->wake_up(i), microseconds(config_.spin_us));
     if (!thread) return tl::unexpected(std::move(thread.error()));
     threads_.push_back(std::move(*thread));
   }

@@ -1,56 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/loop/loop_thread.hpp"
 
-#include <sys/eventfd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <poll.h>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "base/thread.hpp"
 
 namespace strictsend::engine {
+namespace {
+
+constexpr Duration counters_every = milliseconds(100);
+
+}  // namespace
 
 Result<std::unique_ptr<LoopThread>> LoopThread::start(std::unique_ptr<QueueLoop> loop,
-                                                      nic::Queue& queue, Duration spin) {
-  UniqueFd wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake_fd.valid()) return fail("eventfd", errno, "raise RLIMIT_NOFILE (ulimit -n)");
-  std::unique_ptr<LoopThread> made(
-      new LoopThread(std::move(loop), queue, spin, std::move(wake_fd)));
+                                                      nic::Queue& queue, WakeUp& wake_up,
+                                                      Duration spin) {
+  std::unique_ptr<LoopThread> made(new LoopThread(std::move(loop), queue, wake_up, spin));
   auto thread = start_thread("strictsend-nic", [raw = made.get()] { raw->run(); });
   if (!thread) return tl::unexpected(thread.error());
   made->thread_ = *std::move(thread);
   return made;
 }
 
-LoopThread::LoopThread(std::unique_ptr<QueueLoop> loop, nic::Queue& queue, Duration spin,
-                       UniqueFd wake_fd)
-    : loop_(std::move(loop)), queue_(queue), spin_(spin), wake_fd_(std::move(wake_fd)) {}
+LoopThread::LoopThread(std::unique_ptr<QueueLoop> loop, nic::Queue& queue, WakeUp& wake_up,
+                       Duration spin)
+    : loop_(std::move(loop)), queue_(queue), spin_(spin), wake_up_(wake_up) {}
 
 LoopThread::~LoopThread() {
-  stop();
-}
-
-void LoopThread::wake() {
-  if (sleeping_.load(std::memory_order_seq_cst)) ::eventfd_write(wake_fd_.get(), 1);
+  if (!thread_.joinable()) return;  // concluded, or never started
+  request_stop();
+  join();
+  conclude();
 }
 
 void LoopThread::drain() {
   phase_.store(Phase::draining, std::memory_order_seq_cst);
-  ::eventfd_write(wake_fd_.get(), 1);
+  wake_up_.wake_surely();
 }
 
-void LoopThread::stop() {
-  if (!thread_.joinable()) return;
+void LoopThread::request_stop() {
   phase_.store(Phase::stopping, std::memory_order_seq_cst);
-  ::eventfd_write(wake_fd_.get(), 1);
-  thread_.join();
-  // What application threads asked for after the last turn.
+  wake_up_.wake_surely();
+}
+
+void LoopThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+std::uint32_t LoopThread::conclude() {
+  STRICTSEND_ASSERT(!thread_.joinable());
+  if (concluded_) return packets_quarantined_;
+  concluded_ = true;
   loop_->take_commands();
   loop_->publish();
   packets_quarantined_ = loop_->quarantine();
+  return packets_quarantined_;
 }
 
 void LoopThread::run() {
@@ -68,6 +76,7 @@ void LoopThread::run() {
     }
     const bool worked = loop_->poll(now);
     quiet_.store(draining && loop_->quiet(), std::memory_order_release);
+    if (now - counters_copied_ >= counters_every) copy_nic_counters(now);
     if (worked || loop_->has_work()) {
       idle_since = now;
     } else if (now - idle_since >= spin_) {
@@ -91,25 +100,31 @@ void LoopThread::shut_down() {
   }
   loop_->abort_all(monotonic_now(), ECONNABORTED);  // handshakes that ended meanwhile
   loop_->stop_device();
+  copy_nic_counters(monotonic_now());
+}
+
+void LoopThread::copy_nic_counters(Time now) {
+  nic_counters_.copy(queue_.counters());
+  counters_copied_ = now;
 }
 
 void LoopThread::sleep_until(Time deadline) {
-  sleeping_.store(true, std::memory_order_seq_cst);
+  copy_nic_counters(monotonic_now());
+  wake_up_.prepare();
   if (loop_->intakes_empty() && phase_.load(std::memory_order_seq_cst) != Phase::stopping &&
       (loop_->stopped() || queue_.arm_wait())) {
     const int device_fd = loop_->stopped() ? -1 : queue_.wait_fd();
-    std::array<pollfd, 2> fds{{{wake_fd_.get(), POLLIN, 0}, {device_fd, POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{wake_up_.fd(), POLLIN, 0}, {device_fd, POLLIN, 0}}};
     // A negative descriptor is ignored by poll(2); such a port is looked at every millisecond.
     Time limit = monotonic_now() + (device_fd < 0 ? milliseconds(1) : seconds(1));
     if (loop_->packets_outstanding() > 0) limit = monotonic_now() + milliseconds(1);
     const Duration wait = std::max(std::min(deadline, limit) - monotonic_now(), Duration{0});
     const timespec timeout{wait.ns / 1'000'000'000, wait.ns % 1'000'000'000};
     if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) > 0 && (fds[0].revents & POLLIN) != 0) {
-      eventfd_t count = 0;
-      ::eventfd_read(wake_fd_.get(), &count);
+      wake_up_.clear();
     }
   }
-  sleeping_.store(false, std::memory_order_relaxed);
+  wake_up_.done();
 }
 
 }  // namespace strictsend::engine

@@ -16,6 +16,8 @@ QueueLoop::QueueLoop(const LoopConfig& config, nic::Queue& queue, const nic::Por
       port_(port),
       cache_(cache),
       notifier_(notifier),
+      inbox_(config.ring != nullptr ? config.ring->into(config.number) : nullptr),
+      outbox_(config.ring != nullptr ? config.ring->out_of(config.number) : nullptr),
       flows_(config.first_slot, config.connections_max, config.receive_buffer_bytes, config.secret),
       slots_(config.tx_slots, config.tx_buffers_begin, config.tx_buffer_bytes),
       builder_(cache, port, config.linear, config.tx_buffer_bytes),
@@ -38,6 +40,7 @@ bool QueueLoop::poll(Time now) {
   worked_ = false;
   reap_completions();
   receive_packets();
+  take_handed_over();
   take_commands();
   run_timers();
   keep_interface();
@@ -49,6 +52,10 @@ bool QueueLoop::poll(Time now) {
 }
 
 void QueueLoop::publish() {
+  if (handed_over_) {
+    handed_over_ = false;
+    outbox_->wake_consumer();
+  }
   if (!posted_) return;
   posted_ = false;
   notifier_.publish();
@@ -77,8 +84,9 @@ void QueueLoop::receive_packets() {
   std::array<nic::RxPacket, burst> packets;
   const std::size_t count = queue_.receive(packets);
   if (count > 0) worked_ = true;
+  counters_.segments_received.add(count);
   for (std::size_t i = 0; i < count; ++i)
-    receive_packet(packets[i]);
+    receive_packet(packets[i], std::nullopt);
   // Also when there is none: the port may hold buffers of packets that it dropped by itself.
   queue_.release_received();
 }
@@ -130,6 +138,11 @@ void QueueLoop::run_timers() {
 }
 
 void QueueLoop::watch_device() {
+  if (stopped_) return;
+  if (port_.queues_stop_together && config_.ring != nullptr && config_.ring->device_stops()) {
+    give_up_device();
+    return;
+  }
   // While the link is down, or where completions wait for more traffic, lateness is no fault. But a
   // writer who needs the frames may wait only so long.
   const bool may_be_late = kick_error_ == ENETDOWN || port_.late_completion;
@@ -137,10 +150,18 @@ void QueueLoop::watch_device() {
     completion_seen_ = now_;
     return;
   }
-  if (now_ - completion_seen_ < config_.device_timeout || stopped_) return;
+  if (now_ - completion_seen_ < config_.device_timeout) return;
   // Frames under descriptors can only be had back from a device that has stopped.
   counters_.device_faults.add();
+  give_up_device();
+}
+
+void QueueLoop::give_up_device() {
   abort_all(now_, ENETDOWN);
+  // Told before this queue's own stop, which may wait for theirs.
+  if (port_.queues_stop_together && config_.ring != nullptr) {
+    config_.ring->stop_device(config_.number);
+  }
   stop_device();
 }
 

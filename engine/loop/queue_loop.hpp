@@ -5,12 +5,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/counter.hpp"
 #include "base/siphash.hpp"
 #include "engine/exchange/intake.hpp"
+#include "engine/exchange/loop_ring.hpp"
 #include "engine/exchange/notifier.hpp"
 #include "engine/exchange/splice_op.hpp"
 #include "engine/flow/flow_table.hpp"
@@ -39,6 +41,8 @@ struct LoopConfig {
   FrameIndex tx_buffers_begin;
   Duration device_timeout = seconds(30);  ///< without any completion while descriptors are out
   SipKey secret;                          ///< for sequence numbers and the flow table
+  std::uint32_t number = 0;               ///< of this loop among all
+  LoopRing* ring = nullptr;               ///< of them all; null: there is but this one
   Host* host = nullptr;          ///< outlives the loop; none where a kernel answers ARP and ping
   bool keeps_interface = false;  ///< this loop, one of all, announces the host and asks again
 };
@@ -47,6 +51,8 @@ struct LoopConfig {
 struct LoopCounters {
   Counter connections_accepted, connections_refused, connections_open;
   Counter segments_sent, segments_retransmitted, segments_received, segments_invalid;
+  Counter segments_handed_over;        ///< to the next loop, those handed on included
+  Counter segments_hand_over_dropped;  ///< because the next loop was too far behind
   Counter payload_bytes_sent, payload_bytes_copied;
   Counter splices_released, splices_attached;
   Counter device_faults;
@@ -80,7 +86,9 @@ class QueueLoop {
   void listen(std::uint16_t port) { listen_port_.store(port, std::memory_order_relaxed); }
   [[nodiscard]] std::span<Flow> flows() { return flows_.slots(); }
   [[nodiscard]] const LoopCounters& counters() const { return counters_; }
-  [[nodiscard]] bool intakes_empty() const { return submissions_.empty() && requests_.empty(); }
+  [[nodiscard]] bool intakes_empty() const {
+    return submissions_.empty() && requests_.empty() && (inbox_ == nullptr || inbox_->empty());
+  }
   [[nodiscard]] std::uint64_t memory_bytes() const;
 
   // The loop's thread.
@@ -110,7 +118,8 @@ class QueueLoop {
   /// Carries out what application threads have asked for; `poll` does, and once more whoever has
   /// joined the thread, for what came after its last turn.
   void take_commands();
-  /// Wakes the polling thread if anything was posted since the last time.
+  /// Wakes the polling thread if anything was posted since the last time, and the next loop if
+  /// anything was handed to it.
   void publish();
 
  private:
@@ -122,6 +131,7 @@ class QueueLoop {
   // The turn, in order.
   void reap_completions();
   void receive_packets();
+  void take_handed_over();
   void run_timers();
   void keep_interface();
   void pump_flows();
@@ -129,7 +139,8 @@ class QueueLoop {
   void watch_device();
 
   // Receiving (receive.cpp).
-  void receive_packet(const nic::RxPacket& packet);
+  /// `handed_from`: the loop on whose queue it arrived, if the other loops had it since.
+  void receive_packet(const nic::RxPacket& packet, std::optional<std::uint32_t> handed_from);
   void accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
                          const tcp::SegmentIn& syn);
   void apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload);
@@ -148,6 +159,10 @@ class QueueLoop {
   void follow(Flow& flow, const wire::TcpPacketView& packet);
   /// The flow gets no answer: sends its packets where ARP says that its next hop is now, or asks.
   void doubt_next_hop(Flow& flow);
+  // Segments of connections that this loop does not know (strays.cpp).
+  [[nodiscard]] bool may_be_of_another_loop(const Flow* flow, const tcp::SegmentIn& segment,
+                                            std::optional<std::uint32_t> handed_from) const;
+  void hand_over(std::span<const std::byte> frame, std::uint32_t origin);
 
   // Sending (send.cpp).
   enum class PumpResult : std::uint8_t { idle, more, retry_later, blocked, ended };
@@ -174,6 +189,9 @@ class QueueLoop {
   void set_timer(Flow& flow);
   void post(Flow& flow, Flow::EventBit bit);
   void post(SpliceOp& op, SpliceOp::EventBit bit);
+  /// The device has failed: resets everything and stops it, and with it the other loops' queues
+  /// where the port needs that.
+  void give_up_device();
 
   // What the deliberate errors of base/mutation.hpp do; never called otherwise.
   void give_up_sent(SpliceOp& op);
@@ -188,6 +206,8 @@ class QueueLoop {
   Intake<SpliceOp, &SpliceOp::submit_next> submissions_;
   Intake<Flow, &Flow::request_next> requests_;
   std::atomic<std::uint16_t> listen_port_ = 0;
+  HandOver* const inbox_;   ///< from the loop before this one; null: this one is alone
+  HandOver* const outbox_;  ///< to the next one
 
   FlowTable flows_;
   TxSlots slots_;
@@ -208,6 +228,7 @@ class QueueLoop {
   std::uint64_t splices_live_ = 0;
   bool worked_ = false;
   bool posted_ = false;
+  bool handed_over_ = false;
   bool stopped_ = false;
   int kick_error_ = 0;
   LoopCounters counters_;

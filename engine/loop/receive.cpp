@@ -67,7 +67,8 @@ int error_of(tcp::CloseReason reason) {
 
 }  // namespace
 
-void QueueLoop::receive_packet(const nic::RxPacket& received) {
+void QueueLoop::receive_packet(const nic::RxPacket& received,
+                               std::optional<std::uint32_t> handed_from) {
   const wire::Parsed<wire::TcpPacketView> parsed = wire::parse_tcp_packet(received);
   if (config_.host != nullptr && !parsed && concerns_host(parsed.error())) {
     receive_other(received);
@@ -89,6 +90,10 @@ void QueueLoop::receive_packet(const nic::RxPacket& received) {
   if (flow != nullptr && opening && flow->connection->may_be_replaced_by(segment)) {
     end_flow(*flow, 0);  // its TIME-WAIT is cut short: RFC 6191
     flow = nullptr;
+  }
+  if (!opening && may_be_of_another_loop(flow, segment, handed_from)) {
+    hand_over(received.bytes, handed_from.value_or(config_.number));
+    return;
   }
   if (flow != nullptr) {
     // The way back may change (a gateway failing over): follow whoever proves to know the
@@ -159,6 +164,7 @@ void QueueLoop::apply(Flow& flow, const tcp::Outcome& outcome, std::span<const s
 
 void QueueLoop::reply_without_flow(const wire::TcpPacketView& packet,
                                    const tcp::SegmentOut& reply) {
+  if (stopped_) return;  // what other loops hand over is still looked at
   send_control(wire::TcpHeaderTemplate(way_back(packet)), reply);
 }
 

@@ -20,6 +20,8 @@ namespace {
 constexpr std::uint32_t copy_mode_max_fragments = 18;
 /// Where the device takes pages as they are, the header's page is one of the 17.
 constexpr std::uint32_t page_mode_max_fragments = 17;
+/// Places in the XDP program's map of sockets (redirect.bpf.c).
+constexpr std::uint32_t queues_max = 256;
 /// The kernel keeps XDP_PACKET_HEADROOM (include/uapi/linux/bpf.h) free before received packets.
 constexpr std::uint32_t receive_buffer_bytes = page_bytes - 256;
 
@@ -134,10 +136,19 @@ class AfXdpPort final : public Port {
   std::vector<std::unique_ptr<AfXdpQueue>> queues_;
 };
 
+std::string queues_of(const InterfaceFacts& facts) {
+  return facts.name + " has " + std::to_string(facts.rx_queues) +
+         (facts.rx_queues == 1 ? " receive queue" : " receive queues");
+}
+
+std::string set_queues_with(const InterfaceFacts& facts, std::size_t queues) {
+  return "ethtool -L " + facts.name + " combined " + std::to_string(queues) +
+         " (or rx and tx, as ethtool -l shows)";
+}
+
 Result<void> check_queues(const AfXdpConfig& config, const InterfaceFacts& facts) {
   if (facts.rx_queues == 0) return {};  // the driver does not say; binding will
-  const std::string have = facts.name + " has " + std::to_string(facts.rx_queues) +
-                           (facts.rx_queues == 1 ? " receive queue" : " receive queues");
+  const std::string have = queues_of(facts);
   for (const std::uint32_t queue : config.queues)
     if (queue >= facts.rx_queues)
       return fail("taking queue " + std::to_string(queue) + " of " + facts.name, EINVAL,
@@ -146,9 +157,8 @@ Result<void> check_queues(const AfXdpConfig& config, const InterfaceFacts& facts
     return fail("taking the queues of " + facts.name, EINVAL,
                 have + " but " + std::to_string(config.queues.size()) +
                     " would be served, and connections in the others would not be seen: reduce "
-                    "them with ethtool -L " +
-                    facts.name + " combined " + std::to_string(config.queues.size()) +
-                    " (or rx and tx, as ethtool -l shows)");
+                    "them with " +
+                    set_queues_with(facts, config.queues.size()));
   return {};
 }
 
@@ -183,6 +193,21 @@ Result<std::vector<Socket>> open_sockets(const AfXdpConfig& config, const Interf
 }
 
 }  // namespace
+
+Result<std::uint32_t> queues_to_serve(const std::string& interface_name, std::uint32_t wanted) {
+  const Result<InterfaceFacts> facts = inspect_interface(interface_name);
+  if (!facts) return tl::unexpected(facts.error());
+  const std::uint32_t queues = wanted > 0 ? wanted : std::max(facts->rx_queues, 1U);
+  if (facts->rx_queues > 0 && queues > facts->rx_queues)
+    return fail("taking " + std::to_string(queues) + " queues of " + facts->name, EINVAL,
+                queues_of(*facts) + ": ask for fewer, or give it more with " +
+                    set_queues_with(*facts, queues));
+  if (queues > queues_max)
+    return fail("taking " + std::to_string(queues) + " queues of " + facts->name, ENOTSUP,
+                "the XDP program knows " + std::to_string(queues_max) +
+                    " at most: reduce them with " + set_queues_with(*facts, queues_max));
+  return queues;
+}
 
 Result<std::unique_ptr<Port>> open_port(const AfXdpConfig& config, const DmaMemory& memory) {
   STRICTSEND_ASSERT(!config.queues.empty());

@@ -35,6 +35,10 @@ struct AfXdpConfig {
   std::uint32_t busy_poll_us = 0;     ///< preferred busy polling of the device's queue; 0: off
 };
 
+/// How many queues there would be to take, counted from 0: `wanted`, or all of the interface for 0.
+/// Fails where it has not so many.
+Result<std::uint32_t> queues_to_serve(const std::string& interface_name, std::uint32_t wanted);
+
 /// Opens an interface of the calling thread's network namespace. `memory` outlives the port, is
 /// registered whole and must not be write-protected yet; frame 0 is never sent from.
 Result<std::unique_ptr<Port>> open_port(const AfXdpConfig& config, const DmaMemory& memory);

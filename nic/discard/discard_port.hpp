@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "nic/fixed_queue.hpp"
 #include "nic/port.hpp"
@@ -36,31 +37,37 @@ struct DiscardConfig {
   std::size_t rx_ring_packets = 2048;
   RxChecksum rx_checksum = RxChecksum::good;
   bool owns_interface = false;  ///< says so; it is `inject` that decides what is received
-  TransmitObserver* observer = nullptr;
+  std::size_t queues = 1;       ///< the receive frames are dealt out to them evenly
+  std::vector<TransmitObserver*> observers;  ///< of the queues in their order; may be fewer
 };
 
 /// A port that takes every packet and sends none: what is left is the engine's own cost. A packet
-/// is complete when it is next asked for; only what `inject` is given is ever received. Used by one
-/// thread, makes no system call.
+/// is complete when it is next asked for; only what `inject` is given is ever received. Each queue
+/// is used by one thread and shares nothing with the others; makes no system call.
 class DiscardPort final : public Port {
  public:
   /// Fails when the memory or the rings cannot be used.
   static Result<std::unique_ptr<DiscardPort>> create(const DiscardConfig& config,
                                                      const DmaMemory& memory);
 
-  /// Lets the engine receive a frame; false: no receive buffer is free, and it is counted.
-  bool inject(std::span<const std::byte> frame) { return receive_.deliver(frame); }
+  /// Lets the engine receive a frame; false: no receive buffer is free, and it is counted. The
+  /// queue's thread.
+  bool inject(std::span<const std::byte> frame, std::size_t queue = 0) {
+    return queues_.at(queue)->inject(frame);
+  }
 
   [[nodiscard]] const PortCapabilities& capabilities() const override { return capabilities_; }
-  [[nodiscard]] std::size_t queue_count() const override { return 1; }
-  [[nodiscard]] Queue& queue(std::size_t index) override;
+  [[nodiscard]] std::size_t queue_count() const override { return queues_.size(); }
+  [[nodiscard]] Queue& queue(std::size_t index) override { return *queues_.at(index); }
   [[nodiscard]] bool link_up() const override { return true; }
   Result<void> accept_flows(const FlowFilter& filter) override;
 
  private:
   class DiscardQueue final : public Queue {
    public:
-    explicit DiscardQueue(DiscardPort& port) : port_(&port) {}
+    DiscardQueue(const DiscardPort& port, const DiscardConfig& config, const DmaMemory& memory,
+                 TransmitObserver* observer);
+    bool inject(std::span<const std::byte> frame) { return receive_.deliver(frame); }
     std::size_t transmit(std::span<const TxPacket> packets) override;
     int kick() override;
     std::size_t reap(std::span<TxCompletion> completions) override;
@@ -69,22 +76,22 @@ class DiscardPort final : public Port {
     [[nodiscard]] int wait_fd() const override { return -1; }
     bool arm_wait() override;
     void stop() override;
-    [[nodiscard]] const QueueCounters& counters() const override;
+    [[nodiscard]] const QueueCounters& counters() const override { return counters_; }
 
    private:
-    DiscardPort* port_;
+    const DiscardPort* port_;
+    TransmitObserver* observer_;
+    QueueCounters counters_;
+    FixedQueue<std::uint32_t> outstanding_;  ///< cookies, oldest first
+    ReceiveBuffers receive_;
+    bool stopped_ = false;
   };
 
   DiscardPort(const DiscardConfig& config, const DmaMemory& memory);
 
   const PortCapabilities capabilities_;
   DmaMemory memory_;
-  TransmitObserver* observer_;
-  QueueCounters counters_;
-  FixedQueue<std::uint32_t> outstanding_;  ///< cookies, oldest first
-  ReceiveBuffers receive_;
-  DiscardQueue queue_;
-  bool stopped_ = false;
+  std::vector<std::unique_ptr<DiscardQueue>> queues_;
 };
 
 }  // namespace strictsend::nic

@@ -243,6 +243,7 @@ void Ethdev::close() {
 }
 
 Ethdev::~Ethdev() {
+  if (queues_ == 0) return;  // only looked at
   close();
   // So that the same name can be probed again; unless the device has other ports.
   if (device_ != nullptr && !has_other_ports(device_)) static_cast<void>(rte_dev_remove(device_));

@@ -29,25 +29,47 @@ DriverFacts confirmed(DriverFacts driver, const Ethdev& device) {
   return driver;
 }
 
-}  // namespace
+struct Found {
+  std::unique_ptr<Ethdev> device;
+  DriverFacts driver;
+  DevicePlan plan;
+};
 
-Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
-                                                 const std::vector<std::string>& eal_arguments,
-                                                 const DmaMemory& memory) {
+Result<Found> find_device(const DpdkConfig& config, const std::vector<std::string>& eal_arguments) {
   if (config.device.empty()) {
     return fail("open NIC", EINVAL,
                 "name the device: dpdk:0000:01:00.0 (dpdk-devbind.py -s lists them), or a virtual "
                 "one such as dpdk:net_tap0");
   }
   if (auto started = start_eal(eal_arguments); !started) return tl::unexpected(started.error());
-  DpdkPort::Parts parts;
   auto device = Ethdev::find(config.device);
   if (!device) return tl::unexpected(std::move(device.error()));
-  parts.device = std::move(*device);
-  const DeviceFacts& facts = parts.device->facts();
+  const DeviceFacts& facts = (*device)->facts();
   const DriverFacts driver = facts_of_driver(facts.driver);
   auto plan = plan_device(config, facts, driver, usable_processors());
   if (!plan) return tl::unexpected(std::move(plan.error()));
+  return Found{std::move(*device), driver, std::move(*plan)};
+}
+
+}  // namespace
+
+Result<std::uint32_t> queues_to_serve(const DpdkConfig& config,
+                                      const std::vector<std::string>& eal_arguments) {
+  const Result<Found> found = find_device(config, eal_arguments);
+  if (!found) return tl::unexpected(found.error());
+  return found->plan.queues;
+}
+
+Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
+                                                 const std::vector<std::string>& eal_arguments,
+                                                 const DmaMemory& memory) {
+  Result<Found> device = find_device(config, eal_arguments);
+  if (!device) return tl::unexpected(std::move(device.error()));
+  DevicePlan& plan = device->plan;
+  const DriverFacts& driver = device->driver;
+  DpdkPort::Parts parts;
+  parts.device = std::move(device->device);
+  const DeviceFacts& facts = parts.device->facts();
 
   auto region =
       DmaRegion::map(memory, parts.device->device(), facts.name.c_str(), driver.is_virtual);
@@ -59,10 +81,10 @@ Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
   const int socket = rte_eth_dev_socket_id(parts.device->port_id());
   std::vector<rte_mempool*> rx_pools;
   std::vector<rte_mempool*> tx_pools;
-  for (std::uint16_t i = 0; i < plan->queues; ++i) {
+  for (std::uint16_t i = 0; i < plan.queues; ++i) {
     const std::string suffix =
         "-" + std::to_string(parts.device->port_id()) + "-" + std::to_string(i);
-    auto rx = MbufPool::create("strictsend-rx" + suffix, rx_mbufs, plan->rx_data_bytes, socket);
+    auto rx = MbufPool::create("strictsend-rx" + suffix, rx_mbufs, plan.rx_data_bytes, socket);
     if (!rx) return tl::unexpected(std::move(rx.error()));
     auto tx =
         MbufPool::create("strictsend-tx" + suffix, packets_each * mbufs_per_packet, 0, socket);
@@ -72,12 +94,12 @@ Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
     parts.pools.push_back(std::move(*rx));
     parts.pools.push_back(std::move(*tx));
   }
-  if (auto done = parts.device->start(*plan, driver, rx_pools); !done)
+  if (auto done = parts.device->start(plan, driver, rx_pools); !done)
     return tl::unexpected(done.error());
   const DriverFacts found = confirmed(driver, *parts.device);
-  plan->capabilities.late_completion = !found.completes_in_burst && !found.newest_status_is_true;
+  plan.capabilities.late_completion = !found.completes_in_burst && !found.newest_status_is_true;
   auto port =
-      std::make_unique<DpdkPort>(std::move(parts), *plan, found, memory, tx_pools, packets_each);
+      std::make_unique<DpdkPort>(std::move(parts), plan, found, memory, tx_pools, packets_each);
   if (auto done = port->watch(); !done) return tl::unexpected(done.error());
   return port;
 }

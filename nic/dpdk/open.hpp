@@ -13,6 +13,11 @@ namespace strictsend::nic::dpdk {
 
 class DpdkPort;
 
+/// How many queues `open_port` would serve; starts EAL for that, and makes the device known. Fails
+/// where the device has not as many as are asked for. Set-up thread.
+Result<std::uint32_t> queues_to_serve(const DpdkConfig& config,
+                                      const std::vector<std::string>& eal_arguments);
+
 /// Opens a port of DPDK's, starting EAL with `eal_arguments` if this process has not yet. The
 /// engine owns the interface: no kernel sees what arrives there. `memory` outlives the port, and
 /// is registered and mapped for DMA whole. Set-up thread.

@@ -106,6 +106,7 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   }
   can.late_completion = !driver.completes_in_burst && !driver.newest_status_is_true;
   can.owns_interface = true;
+  can.queues_stop_together = plan.queues > 1;
   can.description = describe(device, plan, driver);
   return plan;
 }

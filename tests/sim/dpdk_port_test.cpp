@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// DPDK's port on a net_ring: what its device is given, and when it believes that the device is done.
+// DPDK's port on a net_ring: what its device is given, and when it believes that the device is
+// done.
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <rte_mbuf.h>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_mbuf.h>
 
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/open.hpp"

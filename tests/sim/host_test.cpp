@@ -73,16 +73,17 @@ class HostOnSim : public ::testing::TestWithParam<bool> {
     if (const auto arp = wire::parse_arp_packet(frame)) {
       heard_arp.push_back(*arp);
       for (const Station& station : stations) {
-        const bool asked = arp->operation == ArpOperation::request &&
-                           arp->target == station.address && arp->target != arp->sender &&
-                           (arp->destination_mac == broadcast_mac ||
-                            arp->destination_mac == station.mac);
-        if (asked) say({.operation = ArpOperation::reply,
-                        .sender_mac = station.mac,
-                        .sender = station.address,
-                        .target_mac = arp->sender_mac,
-                        .target = arp->sender},
-                       arp->sender_mac);
+        const bool asked =
+            arp->operation == ArpOperation::request && arp->target == station.address &&
+            arp->target != arp->sender &&
+            (arp->destination_mac == broadcast_mac || arp->destination_mac == station.mac);
+        if (asked)
+          say({.operation = ArpOperation::reply,
+               .sender_mac = station.mac,
+               .sender = station.address,
+               .target_mac = arp->sender_mac,
+               .target = arp->sender},
+              arp->sender_mac);
       }
       return true;
     }
@@ -173,10 +174,8 @@ INSTANTIATE_TEST_SUITE_P(Forms, HostOnSim, ::testing::Bool(), [](const auto& for
 });
 
 ArpPacket question(const MacAddress& mac, const Ipv4Address& sender, const Ipv4Address& target) {
-  return {.operation = ArpOperation::request,
-          .sender_mac = mac,
-          .sender = sender,
-          .target = target};
+  return {
+      .operation = ArpOperation::request, .sender_mac = mac, .sender = sender, .target = target};
 }
 
 TEST_P(HostOnSim, is_found_by_arp_and_serves) {

@@ -37,7 +37,7 @@ std::unique_ptr<nic::DiscardPort> make_port(const DiscardEngine::Options& option
                                             pagecache::PageCache& cache, AckingPeer& peer) {
   const FrameIndex begin = cache.port_frames_begin();
   nic::DiscardConfig config;
-  config.observer = &peer;
+  config.observers = {&peer};
   config.checksum_offload = options.checksum_offload;
   config.segmented_bytes_max = options.segmentation ? 65535 : 0;
   config.owns_interface = options.gateway.has_value();

@@ -61,8 +61,14 @@ bool SimClient::on_packet(const wire::TcpPacketView& packet, Time now) {
   if (packet.destination_port != options_.port) return false;
   if (gone_) return true;
   if (packet.flags.rst) {
+    // RFC 9293 §3.10.7.4: one outside the window is somebody else's.
+    if (established_ && packet.seq - rcv_nxt_ > options_.window_bytes) return true;
     was_reset_ = gone_ = true;
     retry_at_ = Time::never();
+    return true;
+  }
+  if (packet.flags.syn && established_ && packet.seq != peer_isn_) {
+    acknowledge(now);  // another answer to its SYN: RFC 5961 §4
     return true;
   }
   if (packet.options.timestamps) peer_timestamp_ = packet.options.timestamps->value;

@@ -77,10 +77,34 @@ SimEngine::SimEngine(Options options)
     config.keeps_interface = true;
   }
   if (options_.edit) options_.edit(config);
+  make_loops(config);
+}
+
+void SimEngine::make_loops(engine::LoopConfig config) {
+  auto ring = engine::LoopRing::create(options_.loops, 14 + options_.sim.mtu_bytes);
+  if (!ring) throw std::runtime_error(ring.error().message());
+  ring_ = std::move(*ring);
   nic::Port& port = adapter_ ? adapter_->port() : *port_;
-  loop_ = std::make_unique<engine::QueueLoop>(config, port.queue(0), port.capabilities(), *cache_,
-                                              notifier_, now_);
-  loop_->listen(options_.addresses.engine_port);
+  capabilities_ = port.capabilities();
+  if (options_.loops > 1) {
+    steering_ = std::make_unique<SteeringPort>(port_->queue(0), options_.loops, options_.steer);
+    capabilities_.queues_stop_together = true;
+  }
+  connections_each_ = config.connections_max;
+  config.ring = ring_.get();
+  config.tx_slots /= options_.loops;
+  const std::uint32_t frames_each = config.tx_slots * config.tx_buffer_bytes / page_bytes;
+  for (std::uint32_t i = 0; i < options_.loops; ++i) {
+    config.number = i;
+    config.keeps_interface = i == 0;
+    config.first_slot = i * connections_each_;
+    config.tx_buffers_begin = cache_->port_frames_begin().plus(i * frames_each);
+    nic::Queue& queue = steering_ ? steering_->queue(i) : port.queue(0);
+    loops_.push_back(std::make_unique<engine::QueueLoop>(config, queue, capabilities_, *cache_,
+                                                         notifier_, now_));
+    loops_.back()->listen(options_.addresses.engine_port);
+  }
+  held_.resize(loops_.size());
 }
 
 SimEngine::~SimEngine() {
@@ -109,7 +133,7 @@ std::uint64_t SimEngine::submit(ConnectionId connection, pagecache::SnapshotStat
   op->user_data = user_data;
   op->notify_sent = notify_sent;
   const std::uint64_t id = op->id();
-  loop_->submit(*op);
+  loop_of(connection).submit(*op);
   return id;
 }
 
@@ -117,7 +141,7 @@ void SimEngine::cancel(std::uint64_t splice_id) {
   engine::SpliceOp* op = splices_.find(splice_id);
   if (op == nullptr) return;
   op->cancel_requested.store(true);
-  loop_->request(flow_of(op->connection), engine::Flow::request_cancel);
+  loop_of(op->connection).request(flow_of(op->connection), engine::Flow::request_cancel);
 }
 
 std::string SimEngine::receive(ConnectionId connection) {
@@ -126,15 +150,15 @@ std::string SimEngine::receive(ConnectionId connection) {
   while (const std::size_t count = flow_of(connection).received.take(buffer)) {
     text.append(reinterpret_cast<const char*>(buffer.data()), count);
   }
-  loop_->request(flow_of(connection), engine::Flow::request_consumed);
+  loop_of(connection).request(flow_of(connection), engine::Flow::request_consumed);
   return text;
 }
 
 void SimEngine::close(ConnectionId connection) {
-  loop_->request(flow_of(connection), engine::Flow::request_close);
+  loop_of(connection).request(flow_of(connection), engine::Flow::request_close);
 }
 void SimEngine::abort(ConnectionId connection) {
-  loop_->request(flow_of(connection), engine::Flow::request_abort);
+  loop_of(connection).request(flow_of(connection), engine::Flow::request_abort);
 }
 
 bool SimEngine::run_until(const std::function<bool()>& done, Duration limit) {
@@ -158,12 +182,19 @@ void SimEngine::run_for(Duration duration) {
 Time SimEngine::next_time() const {
   // Work that is ready waits for nothing but the device; a guard that is busy with a page is real
   // time, of which a microsecond of virtual time stands for one look.
-  if (loop_->has_work() || !loop_->intakes_empty()) {
-    return std::min(now_ + microseconds(1), port_->queue(0).next_event());
+  Time next = port_->queue(0).next_event();
+  for (std::size_t i = 0; i < loops_.size(); ++i) {
+    const engine::QueueLoop& loop = *loops_[i];
+    if (held_[i]) continue;
+    if (loop.has_work() || !loop.intakes_empty() || (ring_->device_stops() && !loop.stopped())) {
+      next = std::min(next, now_ + microseconds(1));
+    } else if (loop.stopped() && loop.packets_outstanding() > 0) {
+      // A device that was stopped and still holds descriptors is asked again and again.
+      next = std::min(next, now_ + milliseconds(1));
+    } else {
+      next = std::min(next, loop.next_deadline());
+    }
   }
-  // A device that was stopped and still holds descriptors is asked again and again.
-  if (loop_->stopped() && loop_->packets_outstanding() > 0) return now_ + milliseconds(1);
-  Time next = std::min(port_->queue(0).next_event(), loop_->next_deadline());
   for (const SimClient& client : clients_)
     next = std::min(next, client.next_deadline());
   return next;
@@ -183,20 +214,22 @@ void SimEngine::step(Time next) {
   for (SimClient& client : clients_)
     client.on_time(now_);
   if (adapter_) adapter_->pump();
-  loop_->poll(now_);
+  for (std::size_t i = 0; i < loops_.size(); ++i)
+    if (!held_[i]) loops_[i]->poll(now_);
   if (adapter_) adapter_->pump();
   poll_events();
 }
 
 void SimEngine::poll_events() {
   std::array<Event, 32> events;
-  while (const std::size_t count = events_.take(
-             events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
-             [this](engine::Flow& flow) {
-               flow.open.store(false);
-               flow.generation.fetch_add(1);
-               loop_->request(flow, engine::Flow::request_recycle);
-             })) {
+  while (
+      const std::size_t count = events_.take(
+          events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
+          [this](engine::Flow& flow) {
+            flow.open.store(false);
+            flow.generation.fetch_add(1);
+            loops_.at(flow.slot / connections_each_)->request(flow, engine::Flow::request_recycle);
+          })) {
     for (std::size_t i = 0; i < count && on_event; ++i)
       on_event(events[i]);
   }
@@ -204,13 +237,15 @@ void SimEngine::poll_events() {
 
 bool SimEngine::stop_and_settle() {
   stopped_ = true;
-  loop_->abort_all(now_, ECONNABORTED);
-  loop_->stop_device();
-  if (adapter_) {
-    adapter_->release();
-    loop_->poll(now_);
+  for (auto& loop : loops_)
+    loop->abort_all(now_, ECONNABORTED);
+  for (auto& loop : loops_)
+    loop->stop_device();
+  if (adapter_) adapter_->release();
+  for (auto& loop : loops_) {
+    loop->stop_device();  // once more: what the device gave back when its last queue was stopped
+    loop->take_commands();
   }
-  loop_->take_commands();
   poll_events();
   return splices_.in_use() == 0 && cache_->settle(seconds(10));
 }

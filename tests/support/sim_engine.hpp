@@ -18,6 +18,7 @@
 #include "pagecache/cache_core.hpp"
 #include "pagecache/page_cache.hpp"
 #include "tests/support/sim_client.hpp"
+#include "tests/support/steering_port.hpp"
 
 namespace strictsend::testing {
 
@@ -54,6 +55,8 @@ class SimEngine {
     // Where sim.owns_interface: the network around the engine's address.
     std::uint8_t prefix_bits = 24;
     std::optional<Ipv4Address> gateway;
+    std::uint32_t loops = 1;
+    SteeringPort::Steer steer;  ///< where there are several: on which one's queue a packet arrives
   };
 
   explicit SimEngine(Options options);
@@ -62,7 +65,9 @@ class SimEngine {
   [[nodiscard]] Time now() const { return now_; }
   [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
   [[nodiscard]] nic::SimPort& port() { return *port_; }
-  [[nodiscard]] engine::QueueLoop& loop() { return *loop_; }
+  [[nodiscard]] engine::QueueLoop& loop(std::size_t number = 0) { return *loops_.at(number); }
+  /// Takes that loop's turns away, as if its thread were held up.
+  void hold_up(std::size_t number, bool held) { held_.at(number) = held; }
   [[nodiscard]] engine::Host* host() { return host_ ? &*host_ : nullptr; }
 
   SimClient& connect(const SimClient::Options& options);
@@ -94,7 +99,13 @@ class SimEngine {
  private:
   void step(Time next);
   [[nodiscard]] Time next_time() const;
-  engine::Flow& flow_of(ConnectionId connection) { return loop_->flows()[connection.slot]; }
+  void make_loops(engine::LoopConfig config);
+  engine::QueueLoop& loop_of(ConnectionId connection) {
+    return *loops_.at(connection.slot / connections_each_);
+  }
+  engine::Flow& flow_of(ConnectionId connection) {
+    return loop_of(connection).flows()[connection.slot % connections_each_];
+  }
 
   Options options_;
   Time now_;
@@ -105,7 +116,12 @@ class SimEngine {
   engine::EventQueue events_;
   engine::SplicePool splices_;
   std::optional<engine::Host> host_;
-  std::unique_ptr<engine::QueueLoop> loop_;
+  std::unique_ptr<SteeringPort> steering_;  ///< null with one loop
+  nic::PortCapabilities capabilities_;
+  std::unique_ptr<engine::LoopRing> ring_;
+  std::vector<std::unique_ptr<engine::QueueLoop>> loops_;
+  std::vector<bool> held_;
+  std::uint32_t connections_each_ = 0;
   std::deque<SimClient> clients_;
   bool stopped_ = false;
 };

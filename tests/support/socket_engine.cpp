@@ -513,6 +513,12 @@ EngineStats Engine::stats() const {
   stats.snapshots_live = static_cast<std::uint64_t>(fake::snapshots());
   return stats;
 }
+std::uint32_t Engine::queue_count() const {
+  return 1;
+}
+QueueStats Engine::queue_stats(std::uint32_t) const {
+  return {};
+}
 EngineStats Engine::stop(std::uint32_t) {
   impl_->stop();
   return stats();

@@ -19,7 +19,7 @@ struct OracleOptions {
   bool lossy = true;
   bool checksum_offload = false;
   bool segmentation = false;  ///< packets of up to 64 KiB, which the device cuts: with offload only
-  MakeAdapter adapt;  ///< see SimEngine
+  MakeAdapter adapt;          ///< see SimEngine
 };
 
 struct OracleReport {

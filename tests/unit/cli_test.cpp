@@ -104,6 +104,7 @@ TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
   EXPECT_FALSE(options->engine.gateway);
   EXPECT_EQ(options->engine.cache_bytes, 1U << 30);
   EXPECT_EQ(options->engine.tx_form, TxForm::automatic);
+  EXPECT_EQ(options->engine.queues, 0U) << "all that the NIC has";
   EXPECT_EQ(options->engine.max_connections, 4096U);
   EXPECT_EQ(options->server.limits.idle_timeout, 60s);
   EXPECT_EQ(options->server.limits.request_timeout, 10s);
@@ -112,17 +113,35 @@ TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
 }
 
 TEST(ServeOptions, are_all_understood) {
-  const auto options = parse({"--port=8080", "--address",         "192.0.2.7/26", "--gateway",
-                              "192.0.2.1",   "--cache",           "512M",         "--tx",
-                              "linear",      "--max-connections", "10000",        "--idle-timeout",
-                              "5s",          "--request-timeout", "2s",           "--drain-timeout",
-                              "0",           "--log-level",       "info",         "--pcap",
+  const auto options = parse({"--port=8080",
+                              "--address",
+                              "192.0.2.7/26",
+                              "--gateway",
+                              "192.0.2.1",
+                              "--queues",
+                              "4",
+                              "--cache",
+                              "512M",
+                              "--tx",
+                              "linear",
+                              "--max-connections",
+                              "10000",
+                              "--idle-timeout",
+                              "5s",
+                              "--request-timeout",
+                              "2s",
+                              "--drain-timeout",
+                              "0",
+                              "--log-level",
+                              "info",
+                              "--pcap",
                               "out.pcap"});
   ASSERT_TRUE(options) << options.error();
   EXPECT_EQ(options->server.port, 8080);
   EXPECT_EQ(options->engine.address, (Ipv4Address{192, 0, 2, 7}));
   EXPECT_EQ(options->engine.prefix_bits, 26);
   EXPECT_EQ(options->engine.gateway, (Ipv4Address{192, 0, 2, 1}));
+  EXPECT_EQ(options->engine.queues, 4U);
   EXPECT_EQ(options->engine.cache_bytes, 512U << 20);
   EXPECT_EQ(options->engine.tx_form, TxForm::linear);
   EXPECT_EQ(options->engine.max_connections, 10'000U);
@@ -147,6 +166,8 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--address", "10.0.0.1/33"}, "--address: \"10.0.0.1/33\" says no network"},
            {{"--gateway", "10.0.0.1/24"}, "--gateway"},
            {{"--gateway", "0.0.0.0"}, "--gateway: 0.0.0.0 is no single host's address"},
+           {{"--queues", "0"}, "--queues: \"0\" is not a whole number from 1 to 256, nor auto"},
+           {{"--queues", "257"}, "--queues"},
            {{"--cache", "1M"}, "--cache: 1M is too small"},
            {{"--cache", "17T"}, "--cache"},
            {{"--cache", "lots"}, "--cache"},
@@ -224,9 +245,22 @@ TEST(Progress, shows_the_throughput_of_the_last_moment_and_the_balance) {
   EXPECT_NE(line.find("4 requests"), std::string::npos) << line;
   EXPECT_NE(line.find("cached 77"), std::string::npos) << line;
 
-  const std::string text = summary(counters, now, 2);
+  const std::string text = summary(counters, now, {}, 2);
   EXPECT_NE(text.find("frames left pinned      0"), std::string::npos) << text;
   EXPECT_NE(text.find("pages preserved         5"), std::string::npos) << text;
+}
+
+TEST(Summary, has_a_line_for_each_of_several_queues) {
+  std::vector<QueueStats> queues(1);
+  queues[0].connections_accepted = 7;
+  EXPECT_EQ(summary({}, {}, queues, 2).find("queue 0"), std::string::npos) << "one says it all";
+  queues.emplace_back();
+  queues[1].connections_accepted = 8;
+  queues[1].nic_packets_received = 9;
+  const std::string text = summary({}, {}, queues, 2);
+  EXPECT_NE(text.find("queue 0                 7 connections"), std::string::npos) << text;
+  EXPECT_NE(text.find("queue 1                 8 connections"), std::string::npos) << text;
+  EXPECT_NE(text.find("9 received"), std::string::npos) << text;
 }
 
 }  // namespace

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of DPDK's port that need no device: whose packet is complete, and what is asked of which
-// device.
+// The parts of DPDK's port that need no device: whose packet is complete, and what is asked of
+// which device.
 #include <array>
 #include <atomic>
+#include <rte_ethdev.h>
 #include <set>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_ethdev.h>
 
 #include "nic/dpdk/driver_facts.hpp"
 #include "nic/dpdk/plan.hpp"
@@ -234,9 +234,10 @@ TEST_F(Plan, leaves_offloads_alone_that_are_not_wanted) {
 
 TEST_F(Plan, explains_queues_that_cannot_be_had) {
   config.queues = 9;
-  EXPECT_EQ(refusal(),
-            "taking 9 queues of 0000:01:00.0 failed: Invalid argument (EINVAL): its driver net_test "
-            "has 8 queue pairs: ask for at most as many (--queues)");
+  EXPECT_EQ(
+      refusal(),
+      "taking 9 queues of 0000:01:00.0 failed: Invalid argument (EINVAL): its driver net_test "
+      "has 8 queue pairs: ask for at most as many (--queues)");
   config.queues = 2;
   device.rss_types = 0;
   EXPECT_NE(refusal().find("does not spread connections over queues (no RSS): use --queues 1"),

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
+#include <poll.h>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "engine/exchange/event_queue.hpp"
+#include "engine/exchange/hand_over.hpp"
 #include "engine/exchange/intake.hpp"
 #include "engine/exchange/splice_pool.hpp"
 #include "engine/flow/flow_table.hpp"
+#include "engine/flow/slot_shares.hpp"
 
 namespace strictsend::engine {
 namespace {
@@ -194,6 +199,91 @@ TEST(SendStream, finds_splices_by_offset_and_closes_the_gap_of_one_taken_out) {
   stream.append(*ops[0]);
   EXPECT_EQ(ops[0]->stream_begin, 20U);
   EXPECT_EQ(stream.find(20), ops[0]);
+}
+
+TEST(SlotShares, give_every_slot_to_exactly_one_loop_and_no_loop_much_more_than_another) {
+  for (const std::uint32_t loops : {1U, 2U, 3U, 7U, 256U}) {
+    for (const std::uint32_t slots : {256U, 257U, 1'000U, 4096U, 1'000'000U}) {
+      SCOPED_TRACE(std::to_string(slots) + " for " + std::to_string(loops));
+      const SlotShares shares(slots, loops);
+      std::uint32_t next = 0;
+      for (std::uint32_t loop = 0; loop < loops; ++loop) {
+        ASSERT_EQ(shares.first(loop), next);
+        ASSERT_GE(shares.count(loop), slots / loops);
+        ASSERT_LE(shares.count(loop), slots / loops + 1);
+        next += shares.count(loop);
+        EXPECT_EQ(shares.owner(shares.first(loop)), loop);
+        EXPECT_EQ(shares.owner(next - 1), loop);
+      }
+      EXPECT_EQ(next, slots);
+    }
+  }
+}
+
+class HandOverRing : public ::testing::Test {
+ protected:
+  static std::vector<std::byte> frame(std::size_t length, unsigned first) {
+    std::vector<std::byte> bytes(length);
+    for (std::size_t i = 0; i < length; ++i)
+      bytes[i] = static_cast<std::byte>(first + i);
+    return bytes;
+  }
+  WakeUp wake_up{UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))};
+  HandOver ring{4, 100, wake_up};
+};
+
+TEST_F(HandOverRing, keeps_copies_in_order_and_refuses_what_it_has_no_room_for) {
+  HandOver::Segment segment;
+  EXPECT_TRUE(ring.empty());
+  EXPECT_FALSE(ring.front(segment));
+  EXPECT_FALSE(ring.push(frame(101, 0), 0)) << "longer than a slot";
+  for (unsigned round = 0; round < 10; ++round) {
+    for (unsigned i = 0; i < 4; ++i)
+      EXPECT_TRUE(ring.push(frame(97 + i, round + i), i));
+    EXPECT_FALSE(ring.push(frame(1, 9), 9)) << "full";
+    for (unsigned i = 0; i < 4; ++i) {
+      EXPECT_FALSE(ring.empty());
+      ASSERT_TRUE(ring.front(segment));
+      EXPECT_EQ(segment.origin, i);
+      const std::vector<std::byte> wanted = frame(97 + i, round + i);
+      EXPECT_TRUE(
+          std::equal(segment.frame.begin(), segment.frame.end(), wanted.begin(), wanted.end()));
+      ring.pop();
+    }
+    EXPECT_TRUE(ring.empty());
+  }
+}
+
+TEST_F(HandOverRing, wakes_a_consumer_that_sleeps_and_keeps_order) {
+  constexpr std::uint32_t segments = 20'000;
+  std::atomic<std::uint32_t> taken = 0;
+  std::jthread producer([&](const std::stop_token& stop) {
+    for (std::uint32_t i = 0; i < segments && !stop.stop_requested(); ++i) {
+      while (!ring.push(frame(1 + i % 100, i), i) && !stop.stop_requested())
+        std::this_thread::yield();
+      ring.wake_consumer();
+      // Now and then the consumer gets everything and goes to sleep.
+      while (i % 16 == 0 && taken <= i && !stop.stop_requested())
+        std::this_thread::yield();
+    }
+  });
+  while (taken < segments) {
+    HandOver::Segment segment;
+    while (ring.front(segment)) {
+      ASSERT_EQ(segment.origin, taken);
+      ASSERT_TRUE(std::ranges::equal(segment.frame, frame(1 + taken % 100, taken)));
+      ring.pop();
+      ++taken;
+    }
+    if (taken == segments) break;
+    wake_up.prepare();
+    if (ring.empty()) {
+      pollfd entry{wake_up.fd(), POLLIN, 0};
+      ASSERT_EQ(::poll(&entry, 1, 60'000), 1) << "a wake-up got lost";
+      wake_up.clear();
+    }
+    wake_up.done();
+  }
 }
 
 }  // namespace

@@ -259,7 +259,7 @@ TEST_F(Discarding, shows_what_was_transmitted_to_an_observer_that_may_answer) {
     DmaMemory memory;
     DiscardPort* port = nullptr;
   } echo;
-  const auto port = open({.observer = &echo});
+  const auto port = open({.observers = {&echo}});
   echo.memory = buffer.memory();
   echo.port = port.get();
   EXPECT_EQ(send(port->queue(0), 1), 1U);

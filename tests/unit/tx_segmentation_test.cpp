@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether, and how far, a port's offer to cut packets is taken up.
-#include "engine/tx/segmentation.hpp"
-
 #include <gtest/gtest.h>
+
+#include "engine/tx/segmentation.hpp"
 
 namespace strictsend::engine {
 namespace {

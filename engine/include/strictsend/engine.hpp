@@ -34,12 +34,13 @@ using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0,
 struct EngineConfig {
   std::string nic;  ///< "af_xdp:IFACE" or "discard:" (takes every packet, sends none)
   std::vector<std::string> nic_arguments;  ///< of the backend
-  std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread each; 0: all that it has
+  std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread and 12 MiB of buffers each;
+                             ///< 0: all that it has
   /// Default: the interface's first IPv4 address. Where no kernel stands behind the port, the
   /// engine answers ARP and ping for it, and it must be given.
   std::optional<Ipv4Address> address;
-  std::uint8_t prefix_bits = 24;       ///< of the network `address` is in; only used where the engine
-                                       ///< owns the interface, elsewhere it is the kernel's to know
+  std::uint8_t prefix_bits = 24;  ///< of the network `address` is in; only used where the engine
+                                  ///< owns the interface, elsewhere it is the kernel's to know
   std::optional<Ipv4Address> gateway;  ///< to all other networks, where the engine owns the
                                        ///< interface; elsewhere it is refused
   std::uint32_t mtu_bytes = 0;  ///< to be set where the engine owns the interface; 0: as it is
@@ -54,8 +55,9 @@ struct EngineConfig {
   bool audit =
       false;  ///< checksum pages at freeze, verify at release: finds uncovered writers; slow
 
-  std::uint32_t max_connections = 4096;
-  std::uint32_t max_splices = 8192;  ///< submitted and not yet collected by poll
+  std::uint32_t max_connections = 4096;  ///< in total, dealt out evenly to the queues: one whose
+                                         ///< share is taken refuses more
+  std::uint32_t max_splices = 8192;      ///< submitted and not yet collected by poll
   std::uint32_t receive_buffer_bytes =
       16384;  ///< per connection; a power of two; when full, its window closes
   std::uint32_t idle_timeout_ms =
@@ -121,13 +123,17 @@ struct Event {
 /// without locks, so that two of them may be of slightly different instants.
 struct EngineStats {
   std::uint64_t connections_accepted = 0;
-  std::uint64_t connections_refused = 0;  ///< over max_connections
+  std::uint64_t connections_refused = 0;  ///< over max_connections, or its queue's share of them
   std::uint64_t connections_open = 0;     ///< gauge
   std::uint64_t segments_sent = 0;
   std::uint64_t segments_retransmitted = 0;
   std::uint64_t segments_received = 0;
-  std::uint64_t segments_invalid = 0;    ///< bad checksum, malformed, not ours
-  std::uint64_t payload_bytes_sent = 0;  ///< of snapshots, retransmissions included
+  std::uint64_t segments_invalid = 0;      ///< bad checksum, malformed, not ours
+  std::uint64_t segments_handed_over = 0;  ///< from queue to queue: they arrived on another one
+                                           ///< than their connection's, or are of none
+  std::uint64_t segments_hand_over_dropped = 0;  ///< of such, because the next queue's thread was
+                                                 ///< behind; the peer sends them again
+  std::uint64_t payload_bytes_sent = 0;          ///< of snapshots, retransmissions included
   std::uint64_t payload_bytes_copied =
       0;  ///< by the engine in order to send (linear form); preserving not counted
   std::uint64_t splices_submitted = 0;
@@ -155,6 +161,32 @@ struct EngineStats {
   std::uint64_t frames_pinned = 0;   ///< under descriptors (counted when asked: not for hot paths)
   std::uint64_t snapshots_live = 0;
   std::uint64_t audit_failures = 0;  ///< pages that changed under a snapshot
+};
+
+/// The same of one NIC queue and its engine thread. Those that begin with nic_ are of the queue
+/// itself, up to date when its thread has nothing to do and else some 100 ms old.
+struct QueueStats {
+  std::uint64_t connections_accepted = 0;
+  std::uint64_t connections_refused = 0;
+  std::uint64_t connections_open = 0;  ///< gauge
+  std::uint64_t segments_sent = 0;
+  std::uint64_t segments_retransmitted = 0;
+  std::uint64_t segments_received = 0;  ///< from this queue, whosever they were
+  std::uint64_t segments_invalid = 0;
+  std::uint64_t segments_handed_over = 0;        ///< to the next queue, those handed on included
+  std::uint64_t segments_hand_over_dropped = 0;  ///< because the next one was too far behind
+  std::uint64_t payload_bytes_sent = 0;
+  std::uint64_t payload_bytes_copied = 0;
+  std::uint64_t device_faults = 0;  ///< the queue was stopped because it completed nothing
+  std::uint64_t nic_packets_sent = 0;
+  std::uint64_t nic_bytes_sent = 0;
+  std::uint64_t nic_completions = 0;
+  std::uint64_t nic_packets_dropped = 0;  ///< completed without having been sent
+  std::uint64_t nic_kicks = 0;            ///< system calls made to start transmission
+  std::uint64_t nic_packets_received = 0;
+  std::uint64_t nic_bytes_received = 0;
+  std::uint64_t nic_receive_drops = 0;  ///< no buffer, ring full, malformed
+  std::uint64_t nic_faults = 0;         ///< descriptors refused, completions of none outstanding
 };
 
 /// A send engine on one NIC port: a page cache, a write guard, and an engine thread per NIC queue.
@@ -215,6 +247,10 @@ class STRICTSEND_API Engine {
   Result<void> cancel(std::uint64_t splice_id);
 
   [[nodiscard]] EngineStats stats() const;
+  /// NIC queues served, each by an engine thread. A connection belongs to the one on which it was
+  /// opened.
+  [[nodiscard]] std::uint32_t queue_count() const;
+  [[nodiscard]] QueueStats queue_stats(std::uint32_t queue) const;
 
   /// Stops taking connections, waits up to `drain_ms` for the splices to be released, resets the
   /// others, stops the device, releases every frame and detaches from the interface. Events can

@@ -113,6 +113,11 @@ class Connection {
   /// §3.10.7.4, RFC 6191): it lies beyond everything received.
   [[nodiscard]] bool may_be_replaced_by(const SegmentIn& syn) const;
 
+  /// False only for what cannot be of this connection although it is of the same two ends: in
+  /// SYN-RECEIVED, what belongs to no handshake with this SYN-ACK. A peer whose SYN was answered
+  /// twice, by two engine threads that know nothing of each other, goes on with one of them.
+  [[nodiscard]] bool may_be_of(const SegmentIn& segment) const;
+
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] CloseReason close_reason() const { return close_reason_; }
   [[nodiscard]] std::uint32_t mss_bytes() const { return sender_.mss_bytes(); }  ///< effective

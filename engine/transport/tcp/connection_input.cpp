@@ -83,6 +83,12 @@ bool Connection::old_by_timestamp(const SegmentIn& segment, Time now) const {
          now - timestamps_.recent_at < timestamp_age_max;
 }
 
+bool Connection::may_be_of(const SegmentIn& segment) const {
+  if (state_ != State::syn_received) return true;
+  if (!segment.flags.ack) return segment.flags.syn;
+  return !sender_.acks_unsent(segment.ack) && !segment.ack.at_or_before(sender_.seq_of(0));
+}
+
 void Connection::on_unacceptable(const SegmentIn& segment, Outcome& outcome, Time now) {
   ++unacceptable_segments_;
   // A repeated FIN says that our last ACK was lost: RFC 9293 §3.10.7.4, TIME-WAIT.

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/assert.hpp"
+#include "engine/api/engine_impl.hpp"
+
+namespace strictsend {
+
+QueueStats Engine::Impl::queue_stats(std::uint32_t queue) const {
+  STRICTSEND_ASSERT(queue < threads_.size());
+  const engine::LoopThread& thread = *threads_[queue];
+  const engine::LoopCounters& loop = thread.loop().counters();
+  const nic::QueueCounters nic = thread.nic_counters();
+  return {.connections_accepted = loop.connections_accepted.get(),
+          .connections_refused = loop.connections_refused.get(),
+          .connections_open = loop.connections_open.get(),
+          .segments_sent = loop.segments_sent.get(),
+          .segments_retransmitted = loop.segments_retransmitted.get(),
+          .segments_received = loop.segments_received.get(),
+          .segments_invalid = loop.segments_invalid.get(),
+          .segments_handed_over = loop.segments_handed_over.get(),
+          .segments_hand_over_dropped = loop.segments_hand_over_dropped.get(),
+          .payload_bytes_sent = loop.payload_bytes_sent.get(),
+          .payload_bytes_copied = loop.payload_bytes_copied.get(),
+          .device_faults = loop.device_faults.get(),
+          .nic_packets_sent = nic.tx_packets,
+          .nic_bytes_sent = nic.tx_bytes,
+          .nic_completions = nic.tx_completions,
+          .nic_packets_dropped = nic.tx_dropped,
+          .nic_kicks = nic.tx_kicks,
+          .nic_packets_received = nic.rx_packets,
+          .nic_bytes_received = nic.rx_bytes,
+          .nic_receive_drops = nic.rx_dropped,
+          .nic_faults = nic.tx_invalid_descriptors + nic.unexpected_completions};
+}
+
+}  // namespace strictsend
