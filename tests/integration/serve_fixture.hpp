@@ -20,7 +20,7 @@ class Serve : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (const auto why = NetNamespacePair::unavailable()) GTEST_SKIP() << *why;
-    auto made = NetNamespacePair::create();
+    auto made = NetNamespacePair::create(net_options_);
     ASSERT_TRUE(made) << made.error().message();
     network_.emplace(std::move(*made));
     start();
@@ -79,6 +79,7 @@ class Serve : public ::testing::TestWithParam<const char*> {
     return result.exit_code == 0 ? "" : name + ": " + result.output;
   }
 
+  NetNamespacePair::Options net_options_;
   TempDir root_;
   std::optional<NetNamespacePair> network_;
   std::optional<ChildProcess> server_;
