@@ -86,11 +86,12 @@ TEST(EngineQueues, count_each_on_its_own_and_together_what_the_engine_counts) {
     EXPECT_GT(looked, 0U);
   });
   constexpr int clients = 24;
-  auto peers = network->spawn_in_namespace(
-      {"bash", "-c",
-       "for i in $(seq " + std::to_string(clients) + "); do (exec 3<>/dev/tcp/" +
-           network->near().address + "/7000; [ $(cat <&3 | wc -c) = 300000 ] && echo whole) & "
-           "done; wait"});
+  auto peers =
+      network->spawn_in_namespace({"bash", "-c",
+                                   "for i in $(seq " + std::to_string(clients) +
+                                       "); do (exec 3<>/dev/tcp/" + network->near().address +
+                                       "/7000; [ $(cat <&3 | wc -c) = 300000 ] && echo whole) & "
+                                       "done; wait"});
   ASSERT_TRUE(peers) << peers.error().message();
   int closed = 0;
   for (int i = 0; i < 60'000 && closed < clients; ++i) {

@@ -6,7 +6,7 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-usage: ./dev bench [segment|forms|preserve|goodput [OPTIONS]]
+usage: ./dev bench [segment|forms|queues|preserve|goodput [OPTIONS]]
 
 Measures a release build; without an argument everything, in some ten minutes. Root only. Other load
 on the machine disturbs every number; the ratios within one table are what to look at.
@@ -14,6 +14,8 @@ on the machine disturbs every number; the ratios within one table are what to lo
   segment   what the whole engine costs per segment and per 64 KiB, on a port that discards, with
             and without segmentation offload
   forms     what the packet forms cost on AF_XDP over a veth pair
+  queues    what a second NIC queue with its engine thread brings: the engine alone on a port that
+            discards, and downloads over a veth pair set to one queue and to two
   preserve  how long a writer's store to a protected page takes, beside a bare userfaultfd fault
               --samples N        stores of each kind
   goodput   downloads of a cached file over a veth pair, strictsend beside nginx with and without
@@ -31,14 +33,15 @@ run() {
   case "$1" in
     segment) build-release/tests/bench/segment_bench ;;
     forms) build-release/tests/bench/af_xdp_udp_bench ;;
+    queues) build-release/tests/bench/queues_bench ;;
     preserve) shift && build-release/tests/bench/preserve_bench "$@" ;;
     goodput) shift && build-release/tests/bench/goodput_bench "$@" ;;
   esac
 }
 
 case "${1:-all}" in
-  all) what=(segment forms preserve goodput) ;;
-  segment | forms) [ $# = 1 ] || die "$1 takes no further arguments; ./dev bench --help" ;;
+  all) what=(segment forms queues preserve goodput) ;;
+  segment | forms | queues) [ $# = 1 ] || die "$1 takes no further arguments; ./dev bench --help" ;;
   preserve | goodput) ;;
   help | -h | --help) usage && exit ;;
   *) usage >&2 && exit 2 ;;
@@ -47,7 +50,7 @@ esac
 [ "$(id -u)" = 0 ] || die "the benchmark makes network namespaces and attaches XDP: run it as root"
 ensure_packages "${packages_bench[@]}"
 configure build-release -Dbuildtype=release -Dbenchmarks=true
-ninja -C build-release --quiet tests/bench/{segment,af_xdp_udp,preserve,goodput}_bench
+ninja -C build-release --quiet tests/bench/{segment,af_xdp_udp,queues,preserve,goodput}_bench
 
 if [ $# -gt 0 ]; then
   run "$@"

@@ -84,7 +84,7 @@ void AckingPeer::emit(const Connection& connection, wire::TcpFlags flags,
   segment.options = options;
   std::array<std::byte, 128> frame;
   const std::uint32_t length = connection.header.emit(frame, segment, 0);
-  port_->inject(std::span(frame).first(length));
+  port_->inject(std::span(frame).first(length), queue_);
 }
 
 }  // namespace strictsend::testing

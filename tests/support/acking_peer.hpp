@@ -17,7 +17,11 @@ class AckingPeer final : public nic::TransmitObserver {
  public:
   AckingPeer(const SimAddresses& addresses, std::size_t connections, const std::byte* dma_view);
 
-  void attach(nic::DiscardPort& port) { port_ = &port; }
+  /// The queue on which it is and on which it sends.
+  void attach(nic::DiscardPort& port, std::size_t queue = 0) {
+    port_ = &port;
+    queue_ = queue;
+  }
   /// Sends every connection's SYN.
   void open_all();
   void transmitted(std::span<const nic::TxPacket> packets) override;
@@ -45,6 +49,7 @@ class AckingPeer final : public nic::TransmitObserver {
 
   const std::byte* dma_view_;
   nic::DiscardPort* port_ = nullptr;
+  std::size_t queue_ = 0;
   std::vector<Connection> connections_;
   bool deaf_ = false;
   std::uint64_t other_frames_ = 0;

@@ -24,53 +24,74 @@ T value_of(Result<T> result) {
   return std::move(*result);
 }
 
+std::uint32_t splices_of(const DiscardEngine::Options& options) {
+  return static_cast<std::uint32_t>(options.queues * options.connections *
+                                    options.splices_submitted);
+}
+
 std::unique_ptr<pagecache::PageCache> make_cache(const DiscardEngine::Options& options) {
   pagecache::CacheConfig config;
   config.cache_bytes = options.cache_bytes;
-  config.port_frames = tx_frames + receive_frames;
-  config.snapshots_max = static_cast<std::uint32_t>(options.connections) + 64;
+  config.port_frames = options.queues * (tx_frames + receive_frames);
+  config.snapshots_max = splices_of(options) + 64;
   config.protect = options.protect;
   return value_of(pagecache::PageCache::create(config));
 }
 
 std::unique_ptr<nic::DiscardPort> make_port(const DiscardEngine::Options& options,
-                                            pagecache::PageCache& cache, AckingPeer& peer) {
-  const FrameIndex begin = cache.port_frames_begin();
+                                            pagecache::PageCache& cache,
+                                            const std::vector<std::unique_ptr<AckingPeer>>& peers) {
+  const FrameIndex receive_begin = cache.port_frames_begin().plus(options.queues * tx_frames);
   nic::DiscardConfig config;
-  config.observers = {&peer};
+  config.queues = options.queues;
+  for (const auto& peer : peers)
+    config.observers.push_back(peer.get());
   config.checksum_offload = options.checksum_offload;
   config.segmented_bytes_max = options.segmentation ? 65535 : 0;
   config.owns_interface = options.gateway.has_value();
-  return value_of(
-      nic::DiscardPort::create(config, {.base = cache.dma_view(),
-                                        .size_bytes = cache.arena_bytes(),
-                                        .fd = cache.arena_fd(),
-                                        .receive_begin = begin.plus(tx_frames),
-                                        .receive_end = begin.plus(tx_frames + receive_frames)}));
+  return value_of(nic::DiscardPort::create(
+      config, {.base = cache.dma_view(),
+               .size_bytes = cache.arena_bytes(),
+               .fd = cache.arena_fd(),
+               .receive_begin = receive_begin,
+               .receive_end = receive_begin.plus(options.queues * receive_frames)}));
+}
+
+std::vector<std::unique_ptr<AckingPeer>> make_peers(const DiscardEngine::Options& options,
+                                                    const pagecache::PageCache& cache) {
+  std::vector<std::unique_ptr<AckingPeer>> peers;
+  for (std::uint32_t i = 0; i < options.queues; ++i) {
+    peers.push_back(
+        std::make_unique<AckingPeer>(SimAddresses{}, options.connections, cache.dma_view()));
+  }
+  return peers;
 }
 
 }  // namespace
 
 DiscardEngine::DiscardEngine(const Options& options)
     : cache_(make_cache(options)),
-      peer_(std::make_unique<AckingPeer>(SimAddresses{}, options.connections, cache_->dma_view())),
-      port_(make_port(options, *cache_, *peer_)),
+      peers_(make_peers(options, *cache_)),
+      port_(make_port(options, *cache_, peers_)),
       notifier_(UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       events_(notifier_),
-      splices_(static_cast<std::uint32_t>(options.connections) + 1),
-      file_(value_of(cache_->open_file(options.path, O_RDWR))) {
-  peer_->attach(*port_);
+      splices_(splices_of(options) + 1),
+      ring_(value_of(engine::LoopRing::create(options.queues, 1514))),
+      slots_each_(static_cast<std::uint32_t>(2 * options.connections)),
+      splices_submitted_(options.splices_submitted) {
+  for (const std::string& path : options.paths)
+    files_.push_back(value_of(cache_->open_file(path, O_RDWR)));
+  if (files_.empty()) files_.push_back(value_of(cache_->open_file(options.path, O_RDWR)));
   engine::LoopConfig config;
   config.address = SimAddresses{}.engine;
   config.tcp.mss_bytes = 1460;
   config.tcp.receive_buffer_bytes = 4096;
   config.linear = options.linear;
   config.tcp.segment_bytes_max = engine::segment_bytes_max(port_->capabilities(), options.linear);
-  config.connections_max = static_cast<std::uint32_t>(2 * options.connections);
+  config.connections_max = slots_each_;
   config.receive_buffer_bytes = 4096;
   config.tx_slots = tx_slots;
   config.tx_buffer_bytes = tx_buffer_bytes;
-  config.tx_buffers_begin = cache_->port_frames_begin();
   config.secret = {1, 2};
   if (options.gateway) {
     host_.emplace(engine::HostConfig{.mac = port_->capabilities().mac,
@@ -79,18 +100,27 @@ DiscardEngine::DiscardEngine(const Options& options)
                                      .reply_bytes_max = tx_buffer_bytes},
                   Time{});
     config.host = &*host_;
-    config.keeps_interface = true;
   }
-  loop_ = std::make_unique<engine::QueueLoop>(config, port_->queue(0), port_->capabilities(),
-                                              *cache_, notifier_, Time{});
-  loop_->listen(SimAddresses{}.engine_port);
-  peer_->open_all();
+  config.ring = ring_.get();
+  for (std::uint32_t i = 0; i < options.queues; ++i) {
+    config.number = i;
+    config.keeps_interface = host_ && i == 0;
+    config.first_slot = i * slots_each_;
+    config.tx_buffers_begin = cache_->port_frames_begin().plus(i * tx_frames);
+    loops_.push_back(std::make_unique<engine::QueueLoop>(
+        config, port_->queue(i), port_->capabilities(), *cache_, notifier_, Time{}));
+    loops_.back()->listen(SimAddresses{}.engine_port);
+    peers_[i]->attach(*port_, i);
+    peers_[i]->open_all();
+  }
 }
 
 DiscardEngine::~DiscardEngine() {
-  loop_->abort_all(Time{}, ECONNABORTED);
-  loop_->stop_device();
-  loop_->take_commands();
+  for (const auto& loop : loops_) {
+    loop->abort_all(Time{}, ECONNABORTED);
+    loop->stop_device();
+    loop->take_commands();
+  }
 }
 
 void DiscardEngine::serve() {
@@ -99,9 +129,12 @@ void DiscardEngine::serve() {
       const std::size_t count = events_.take(
           events, [this](engine::SpliceOp& op) { splices_.give_back(op); }, [](engine::Flow&) {})) {
     for (std::size_t i = 0; i < count; ++i) {
-      if (events[i].kind == Event::Kind::accepted) ++open_;
-      if (events[i].kind == Event::Kind::released) ++released_;
-      if (events[i].kind == Event::Kind::accepted || events[i].kind == Event::Kind::released) {
+      if (events[i].kind == Event::Kind::accepted) {
+        ++open_;
+        for (std::size_t n = 0; n < splices_submitted_; ++n)
+          submit(events[i].connection);
+      } else if (events[i].kind == Event::Kind::released) {
+        ++released_;
         submit(events[i].connection);
       }
     }
@@ -111,14 +144,17 @@ void DiscardEngine::serve() {
 void DiscardEngine::submit(ConnectionId connection) {
   engine::SpliceOp* op = splices_.take();
   if (op == nullptr) throw std::runtime_error("out of splices");
+  const std::uint32_t queue = connection.slot / slots_each_;
+  std::shared_ptr<pagecache::CachedFile>& file = files_[queue < files_.size() ? queue : 0];
   pagecache::SnapshotState* snapshot =
-      value_of(cache_->freeze(file_, 0, pagecache::file_size_bytes(*file_)));
-  op->flow = &loop_->flows()[connection.slot];
+      value_of(cache_->freeze(file, 0, pagecache::file_size_bytes(*file)));
+  engine::QueueLoop& loop = *loops_[queue];
+  op->flow = &loop.flows()[connection.slot % slots_each_];
   op->connection = connection;
   op->snapshot = snapshot;
   op->file_offset = pagecache::snapshot_offset(*snapshot);
   op->file_bytes = pagecache::snapshot_length_bytes(*snapshot);
-  loop_->submit(*op);
+  loop.submit(*op);
 }
 
 }  // namespace strictsend::testing

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/exchange/event_queue.hpp"
 #include "engine/exchange/splice_pool.hpp"
@@ -18,12 +19,16 @@ namespace strictsend::testing {
 
 /// A whole engine on a port that discards, with a peer that acknowledges: what is left is the
 /// engine's own cost. Each connection is sent one file again and again. One thread drives it, in
-/// whatever time it is given.
+/// whatever time it is given; or one for each queue, which then makes that loop's turns, and one
+/// for the application.
 class DiscardEngine {
  public:
   struct Options {
-    std::string path;  ///< of the file to send
-    std::size_t connections = 1;
+    std::string path;             ///< of the file to send
+    std::size_t connections = 1;  ///< on each queue
+    std::uint32_t queues = 1;
+    std::vector<std::string> paths;     ///< of each queue's file, where they are not the same one
+    std::size_t splices_submitted = 1;  ///< at a time on each connection
     std::uint64_t cache_bytes = 64 << 20;
     bool protect = true;
     bool linear = false;
@@ -40,32 +45,35 @@ class DiscardEngine {
   DiscardEngine& operator=(const DiscardEngine&) = delete;
 
   /// The engine thread's turn.
-  bool poll(Time now) { return loop_->poll(now); }
+  bool poll(Time now, std::size_t queue = 0) { return loops_[queue]->poll(now); }
   /// The application's: takes events, and submits the file again where it was released.
   void serve();
 
-  [[nodiscard]] AckingPeer& peer() { return *peer_; }
-  [[nodiscard]] const AckingPeer& peer() const { return *peer_; }
+  [[nodiscard]] AckingPeer& peer(std::size_t queue = 0) { return *peers_[queue]; }
+  [[nodiscard]] const AckingPeer& peer(std::size_t queue = 0) const { return *peers_[queue]; }
   [[nodiscard]] nic::DiscardPort& port() { return *port_; }
   [[nodiscard]] std::size_t connections_open() const { return open_; }
   [[nodiscard]] std::uint64_t released() const { return released_; }
-  [[nodiscard]] engine::QueueLoop& loop() { return *loop_; }
+  [[nodiscard]] engine::QueueLoop& loop() { return *loops_[0]; }
   [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
-  [[nodiscard]] std::shared_ptr<pagecache::CachedFile>& file() { return file_; }
+  [[nodiscard]] std::shared_ptr<pagecache::CachedFile>& file() { return files_[0]; }
   [[nodiscard]] int event_fd() const { return notifier_.event_fd(); }
 
  private:
   void submit(ConnectionId connection);
 
   std::unique_ptr<pagecache::PageCache> cache_;
-  std::unique_ptr<AckingPeer> peer_;
+  std::vector<std::unique_ptr<AckingPeer>> peers_;
   std::unique_ptr<nic::DiscardPort> port_;
   engine::Notifier notifier_;
   engine::EventQueue events_;
   engine::SplicePool splices_;
   std::optional<engine::Host> host_;
-  std::unique_ptr<engine::QueueLoop> loop_;
-  std::shared_ptr<pagecache::CachedFile> file_;
+  std::unique_ptr<engine::LoopRing> ring_;
+  std::vector<std::unique_ptr<engine::QueueLoop>> loops_;
+  std::uint32_t slots_each_ = 0;
+  std::size_t splices_submitted_ = 1;
+  std::vector<std::shared_ptr<pagecache::CachedFile>> files_;  ///< one, or one for each queue
   std::size_t open_ = 0;
   std::uint64_t released_ = 0;
 };

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Engine threads together: what a device needs that stops only as a whole.
+#include "engine/loop/loop_thread.hpp"
+
 #include <sys/eventfd.h>
 
 #include <array>
@@ -11,7 +13,6 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/loop/loop_thread.hpp"
 #include "nic/discard/discard_port.hpp"
 #include "nic/wire/header_template.hpp"
 
@@ -78,13 +79,13 @@ class LoopThreads : public ::testing::Test {
     const FrameIndex begin = cache->port_frames_begin();
     nic::DiscardConfig port_config;
     port_config.queues = queues;
-    port = std::move(nic::DiscardPort::create(
-                         port_config, {.base = cache->dma_view(),
-                                       .size_bytes = cache->arena_bytes(),
-                                       .fd = cache->arena_fd(),
-                                       .receive_begin = begin.plus(queues * frames_each),
-                                       .receive_end = begin.plus(2 * queues * frames_each)})
-                         .value());
+    port = std::move(
+        nic::DiscardPort::create(port_config, {.base = cache->dma_view(),
+                                               .size_bytes = cache->arena_bytes(),
+                                               .fd = cache->arena_fd(),
+                                               .receive_begin = begin.plus(queues * frames_each),
+                                               .receive_end = begin.plus(2 * queues * frames_each)})
+            .value());
     capabilities = port->capabilities();
     capabilities.queues_stop_together = true;
     ring = std::move(LoopRing::create(queues, 1514).value());
@@ -114,9 +115,8 @@ class LoopThreads : public ::testing::Test {
   }
   /// Before its thread is started.
   void inject_segment_of_no_connection(std::size_t queue) {
-    const wire::TcpHeaderTemplate header(
-        wire::FlowAddress{{2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 1}, {10, 0, 0, 2}, {10, 0, 0, 1},
-                          4000, 80});
+    const wire::TcpHeaderTemplate header(wire::FlowAddress{
+        {2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 1}, {10, 0, 0, 2}, {10, 0, 0, 1}, 4000, 80});
     std::array<std::byte, 128> frame{};
     const std::uint32_t length =
         header.emit(frame, {.seq = 1, .ack = 1, .window = 1000, .flags = {.ack = true}}, 0);
