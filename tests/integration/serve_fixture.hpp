@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -14,8 +16,13 @@
 
 namespace strictsend::test {
 
-/// `strictsend serve` on one end of a cable and whatever a test runs on the other. The parameter is
-/// the packet form.
+/// `strictsend serve` on one end of a cable and whatever a test runs on the other. The parameter
+/// says what stands at the server's end:
+///
+///     fragments, linear   AF_XDP on the veth, in that packet form; the kernel keeps the rest
+///     dpdk_af_packet      DPDK's net_af_packet on the veth, which has no address of the kernel's
+///     dpdk_tap            DPDK's net_tap, whose other end is the kernel's in the peer's namespace;
+///                         the veth lies idle
 class Serve : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -26,27 +33,27 @@ class Serve : public ::testing::TestWithParam<const char*> {
     start();
   }
 
+  [[nodiscard]] bool over(std::string_view what) const { return what == GetParam(); }
+
   void start(const std::string& cache = "128M", std::vector<std::string> more = {}) {
-    std::vector<std::string> argv = {STRICTSEND_PROGRAM,
-                                     "serve",
-                                     "--nic",
-                                     "af_xdp:" + network_->near().interface_name,
-                                     "--root",
-                                     root_.path(),
-                                     "--cache",
-                                     cache,
-                                     "--tx",
-                                     GetParam(),
-                                     "--log-level",
-                                     "warn",
-                                     "--drain-timeout",
-                                     "1s"};
+    std::vector<std::string> argv = {STRICTSEND_PROGRAM, "serve", "--root",      root_.path(),
+                                     "--cache",          cache,   "--log-level", "warn",
+                                     "--drain-timeout",  "1s"};
     argv.insert(argv.end(), more.begin(), more.end());
+    const std::vector<std::string> port = port_arguments();
+    argv.insert(argv.end(), port.begin(), port.end());
     server_.reset();
-    auto spawned = ChildProcess::spawn(argv);
+    auto spawned =
+        over("dpdk_tap") ? network_->spawn_in_namespace(argv) : ChildProcess::spawn(argv);
     ASSERT_TRUE(spawned) << spawned.error().message();
     server_.emplace(std::move(*spawned));
     ASSERT_TRUE(server_->wait_for_output("serving http")) << server_->output();
+    if (over("dpdk_tap")) move_peers_address_to_tap();
+  }
+
+  /// Where the peer's packets come and go.
+  [[nodiscard]] std::string peer_interface() const {
+    return over("dpdk_tap") ? "tap0" : network_->peer().interface_name;
   }
 
   /// Asks it to stop; the summary must say that everything came back.
@@ -80,9 +87,41 @@ class Serve : public ::testing::TestWithParam<const char*> {
   }
 
   NetNamespacePair::Options net_options_;
+  unsigned dpdk_queues_ = 1;
   TempDir root_;
   std::optional<NetNamespacePair> network_;
   std::optional<ChildProcess> server_;
+
+ private:
+  [[nodiscard]] std::vector<std::string> port_arguments() const {
+    const std::string near = network_->near().interface_name;
+    std::string device;
+    if (over("dpdk_tap")) device = "net_tap0,iface=tap0";
+    if (over("dpdk_af_packet"))
+      device = "net_af_packet0,iface=" + near + ",qpairs=" + std::to_string(dpdk_queues_);
+    if (device.empty()) return {"--nic", "af_xdp:" + near, "--tx", GetParam()};
+    // An address of the kernel's would have it answer too.
+    if (over("dpdk_af_packet")) run_command({"ip", "addr", "flush", "dev", near});
+    return {"--nic",
+            "dpdk:" + device.substr(0, device.find(',')),
+            "--tx",
+            "fragments",
+            "--queues",
+            std::to_string(dpdk_queues_),
+            "--address",
+            network_->near().address + "/30",
+            "--",
+            "--no-huge",
+            "--no-pci",
+            "--file-prefix=" + near,
+            "--vdev=" + device};
+  }
+  void move_peers_address_to_tap() const {
+    const CommandResult moved =
+        at_peer("ip addr flush dev " + network_->peer().interface_name + "; ip addr add " +
+                network_->peer().address + "/30 dev tap0 && ip link set tap0 up");
+    ASSERT_EQ(moved.exit_code, 0) << moved.output;
+  }
 };
 
 }  // namespace strictsend::test

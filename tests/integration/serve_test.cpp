@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program as its users meet it: `strictsend serve` on a real interface, with the kernel's TCP,
-// curl and wget at the other end of the cable. In both packet forms.
+// curl and wget at the other end of the cable. Over AF_XDP in both packet forms, and over DPDK.
 #include <csignal>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "nic/dpdk/nic_config.h"
 #include "tests/integration/serve_fixture.hpp"
 
 namespace strictsend::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Forms, Serve, ::testing::Values("fragments", "linear"),
-                         [](const auto& form) { return form.param; });
+std::vector<const char*> ports() {
+  std::vector<const char*> ports = {"fragments", "linear"};
+  if (STRICTSEND_HAVE_DPDK) ports.insert(ports.end(), {"dpdk_tap", "dpdk_af_packet"});
+  return ports;
+}
+INSTANTIATE_TEST_SUITE_P(Ports, Serve, ::testing::ValuesIn(ports()),
+                         [](const auto& port) { return std::string(port.param); });
 
 TEST_P(Serve, curl_gets_files_of_every_size_byte_for_byte) {
   for (const unsigned size : {0U, 1U, 1447U, 1448U, 4095U, 4096U, 4097U, 65'536U, 10'000'000U}) {
@@ -64,7 +71,7 @@ TEST_P(Serve, one_connection_serves_several_requests) {
 
 TEST_P(Serve, a_lossy_path_costs_time_and_no_byte) {
   make_file("file", 5'000'000);
-  const std::string peer = network_->peer().interface_name;
+  const std::string peer = peer_interface();
   // tc mounts a bpffs on /sys/fs/bpf and leaves it there: not on this machine's.
   const CommandResult lossy =
       at_peer("tc qdisc add dev " + peer + " clsact && unshare --mount tc filter add dev " + peer +
@@ -80,7 +87,7 @@ TEST_P(Serve, a_link_that_goes_down_and_comes_up_again_resumes_the_download) {
   auto client =
       network_->spawn_in_namespace({"curl", "-sSf", "--max-time", "90", "-o", copy, url("file")});
   ASSERT_TRUE(client) << client.error().message();
-  const std::string peer = network_->peer().interface_name;
+  const std::string peer = peer_interface();
   const CommandResult flapped = at_peer("until [ $(stat -c %s " + copy +
                                         " 2>/dev/null || echo 0) -gt 1000000 ]; do :; done; "
                                         "ip link set " +
@@ -134,7 +141,7 @@ TEST_P(Serve, a_killed_server_leaves_an_interface_that_the_next_one_can_take) {
   stop();
 }
 
-TEST_P(Serve, the_kernel_keeps_the_rest_of_the_interface) {
+TEST_P(Serve, ping_is_answered_whoever_owns_the_interface) {
   const CommandResult ping = at_peer("ping -c 1 -W 5 " + network_->near().address);
   EXPECT_EQ(ping.exit_code, 0) << ping.output;
   stop();
