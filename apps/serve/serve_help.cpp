@@ -49,7 +49,7 @@ OPTIONS
         clients whose packets come by the router that leads back to them.
 
     --queues N|auto
-        How many of the interface's receive queues to serve, each with a thread and 12 MiB.
+        How many of the interface's receive queues to serve, each with a thread and 15 MiB.
         It must be all there are (ethtool -L sets how many), for packets in the others would
         not be seen; auto takes them all. Default: auto.
 

@@ -18,7 +18,7 @@ namespace strictsend::engine {
 /// `tail_` is the producer's, `head_` the consumer's. Each is stored after the slot was written or
 /// read (release or stronger) and loaded by the other side before it touches that slot (acquire or
 /// stronger). `tail_` is sequentially consistent, as `WakeUp` asks for.
-class HandOver {
+class HandOver {  // NOLINT(clang-analyzer-optin.performance.Padding): lines of their own are meant
  public:
   /// A view of a slot, valid until `pop`.
   struct Segment {

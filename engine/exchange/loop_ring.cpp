@@ -10,8 +10,10 @@
 namespace strictsend::engine {
 namespace {
 
-/// Several bursts. Once its hash has changed, all of a connection's acknowledgements come this way.
-constexpr std::uint32_t handed_segments_max = 256;
+/// What a loop takes of its own queue in one turn. Once their hash has changed, all
+/// acknowledgements of a connection come this way, and the next loop may be in a long turn of its
+/// own.
+constexpr std::uint32_t handed_segments_max = 1024;
 
 }  // namespace
 

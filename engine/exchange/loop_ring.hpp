@@ -18,9 +18,10 @@ namespace strictsend::engine {
 ///     loop 0 ──hand over──▶ loop 1 ──hand over──▶ … ──hand over──▶ loop 0
 ///
 /// A segment of a connection that a loop does not know goes on until a loop knows it, or until it
-/// is back on the loop on whose queue it arrived. That is not for hashing that works, but for what
-/// changes it under a connection: Linux chooses a new hash for a socket after a retransmission
-/// time-out (sk_rethink_txhash), and a virtual NIC's queue with it.
+/// is back on the loop on whose queue it arrived. A NIC that hashes addresses and ports never needs
+/// that. But a virtual one takes the queue from the sender's socket, and Linux gives a socket
+/// another hash after a retransmission time-out (sk_rethink_txhash), so that a connection's packets
+/// come to another queue from then on.
 ///
 /// Owned by the engine; outlives its loops. A ring of one hands nothing over.
 class LoopRing {

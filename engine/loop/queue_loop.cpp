@@ -82,13 +82,18 @@ void QueueLoop::reap_completions() {
 void QueueLoop::receive_packets() {
   if (stopped_) return;
   std::array<nic::RxPacket, burst> packets;
-  const std::size_t count = queue_.receive(packets);
-  if (count > 0) worked_ = true;
-  counters_.segments_received.add(count);
-  for (std::size_t i = 0; i < count; ++i)
-    receive_packet(packets[i], std::nullopt);
-  // Also when there is none: the port may hold buffers of packets that it dropped by itself.
-  queue_.release_received();
+  // A turn may send whole windows of many flows, and what acknowledges them is a good deal more
+  // than one burst: with only that taken each turn, the port's receive ring fills up and overflows.
+  for (std::size_t bursts = 0; bursts < receive_bursts; ++bursts) {
+    const std::size_t count = queue_.receive(packets);
+    if (count > 0) worked_ = true;
+    counters_.segments_received.add(count);
+    for (std::size_t i = 0; i < count; ++i)
+      receive_packet(packets[i], std::nullopt);
+    // Also when there is none: the port may hold buffers of packets that it dropped by itself.
+    queue_.release_received();
+    if (count < packets.size()) return;
+  }
 }
 
 void QueueLoop::take_commands() {

@@ -10,7 +10,7 @@ namespace strictsend::engine {
 void QueueLoop::take_handed_over() {
   if (inbox_ == nullptr) return;
   HandOver::Segment segment;
-  for (std::size_t i = 0; i < burst && inbox_->front(segment); ++i) {
+  for (std::size_t i = 0; i < receive_bursts * burst && inbox_->front(segment); ++i) {
     worked_ = true;
     receive_packet({segment.frame, nic::RxChecksum::good}, segment.origin);
     inbox_->pop();

@@ -34,7 +34,7 @@ using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0,
 struct EngineConfig {
   std::string nic;  ///< "af_xdp:IFACE" or "discard:" (takes every packet, sends none)
   std::vector<std::string> nic_arguments;  ///< of the backend
-  std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread and 12 MiB of buffers each;
+  std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread and 15 MiB of buffers each;
                              ///< 0: all that it has
   /// Default: the interface's first IPv4 address. Where no kernel stands behind the port, the
   /// engine answers ARP and ping for it, and it must be given.
