@@ -49,9 +49,9 @@ OPTIONS
         clients whose packets come by the router that leads back to them.
 
     --queues N|auto
-        How many of the interface's receive queues to serve, each with a thread and 15 MiB.
-        It must be all there are (ethtool -L sets how many), for packets in the others would
-        not be seen; auto takes them all. Default: auto.
+        How many of the interface's receive queues to serve, with a thread and 15 MiB for
+        each. All that there are have to be (ethtool -L sets how many): packets in others
+        would not be seen. auto takes them all. Default: auto.
 
     --cache SIZE
         Memory for files, spare pages for writers included; 512M, 4G. It is taken at the

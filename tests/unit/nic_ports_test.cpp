@@ -276,6 +276,24 @@ TEST_F(Discarding, offers_segmentation_only_together_with_checksums) {
                                    buffer.memory()));
 }
 
+TEST_F(Discarding, has_queues_that_share_nothing) {
+  const auto port = open({.queues = 2});
+  ASSERT_EQ(port->queue_count(), 2U);
+  EXPECT_EQ(send(port->queue(0), 1), 1U);
+  EXPECT_EQ(port->queue(0).counters().tx_packets, 1U);
+  EXPECT_EQ(port->queue(1).counters().tx_packets, 0U);
+  EXPECT_EQ(port->queue(1).reap(completions), 0U);
+  const std::array<std::byte, 20> frame{};
+  EXPECT_TRUE(port->inject(frame, 1));
+  EXPECT_TRUE(port->inject(frame, 1));
+  EXPECT_FALSE(port->inject(frame, 1)) << "half of the four receive frames are the other queue's";
+  EXPECT_TRUE(port->inject(frame, 0));
+  EXPECT_EQ(port->queue(0).receive(received), 1U);
+  EXPECT_EQ(port->queue(1).receive(received), 2U);
+  port->queue(0).stop();
+  EXPECT_EQ(send(port->queue(1), 1), 1U) << "the other one goes on";
+}
+
 TEST_F(Discarding, refuses_memory_it_cannot_receive_into) {
   DmaMemory memory = buffer.memory();
   memory.receive_end = FrameIndex{17};

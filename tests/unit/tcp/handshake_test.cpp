@@ -20,6 +20,29 @@ TEST(TcpHandshake, rfc9293_3_5_passive_open) {
   story.expect_silence();
 }
 
+TEST(TcpHandshake, what_belongs_to_another_answer_of_the_same_syn_is_told_by_its_number) {
+  Story story = Story::from_syn();
+  SegmentIn segment = story.template_segment();
+  segment.flags = {.ack = true};
+  segment.ack = story.own(1);
+  EXPECT_TRUE(story.connection().may_be_of(segment));
+  segment.ack = story.own(0);
+  EXPECT_FALSE(story.connection().may_be_of(segment));
+  segment.ack = story.own(75'001);  // another engine thread's answer, 300 ms later
+  EXPECT_FALSE(story.connection().may_be_of(segment));
+  segment.flags = {.rst = true};
+  EXPECT_FALSE(story.connection().may_be_of(segment)) << "it may be, but others are asked first";
+  segment.flags = {.syn = true};
+  EXPECT_TRUE(story.connection().may_be_of(segment)) << "the SYN once more";
+
+  story.ack(1);
+  for (const std::uint64_t number : {0U, 1U, 75'001U}) {
+    segment.flags = {.ack = true};
+    segment.ack = story.own(number);
+    EXPECT_TRUE(story.connection().may_be_of(segment)) << "established: there is no other answer";
+  }
+}
+
 TEST(TcpHandshake, rfc7323_2_2_options_are_answered_only_when_offered) {
   StorySetup plain;
   plain.syn_options = {};
