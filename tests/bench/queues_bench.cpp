@@ -24,6 +24,8 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <pthread.h>
+#include <sched.h>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -66,6 +68,14 @@ double thread_cpu_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
+/// So that the scheduler does not put two of so short-lived threads on one core.
+void pin_to_core(std::uint32_t number) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(number % std::thread::hardware_concurrency(), &cores);
+  ::pthread_setaffinity_np(::pthread_self(), sizeof cores, &cores);
+}
+
 /// Has every queue send so many segments, all at the same time.
 void measure(EngineVariant& variant, std::uint64_t segments) {
   testing::DiscardEngine& engine = *variant.engine;
@@ -75,6 +85,7 @@ void measure(EngineVariant& variant, std::uint64_t segments) {
   std::vector<std::jthread> threads;
   for (std::uint32_t queue = 0; queue < variant.queues; ++queue) {
     threads.emplace_back([&, queue] {
+      pin_to_core(queue);
       begin.arrive_and_wait();
       const std::uint64_t end = engine.peer(queue).data_segments() + segments;
       const double cpu_begin = thread_cpu_ns();
