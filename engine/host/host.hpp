@@ -60,7 +60,12 @@ class Host {
   /// A connection's peer is proven to send from this MAC now.
   void moved(const Ipv4Address& peer, const nic::MacAddress& mac, Time now);
 
-  /// The keeper's, one engine thread: hands every frame that is due to `send`, and returns when to
+  /// The keeper's, as is the next: who is behind the link may have changed.
+  void announce_again(Time now) {
+    announcements_left_ = announcements;
+    announce_at_ = now;
+  }
+  /// The keeper is one engine thread. Hands every frame that is due to `send`, and returns when to
   /// be called next.
   template <class Send>
   Time keep(Time now, Send&& send) {

@@ -27,34 +27,6 @@ std::uint32_t bits_of(const Ipv4Address& address) {
 
 }  // namespace
 
-Neighbour neighbour_after_arp(const Neighbour& before, const nic::MacAddress& sender, bool answer,
-                              bool settled) {
-  const bool waits = waits_for_answer(before.state);
-  if (before.state == NeighbourState::none || before.state == NeighbourState::claimed)
-    return before;
-  if (answer && (waits || before.state == NeighbourState::unreachable))
-    return {sender, NeighbourState::reachable};
-  if (before.usable() && (before.mac == sender || settled)) return before;
-  return {sender, waits ? NeighbourState::probing : NeighbourState::stale};
-}
-
-std::uint64_t Neighbours::pack(const Word& word) {
-  std::uint64_t bits = 0;
-  for (const std::uint8_t byte : word.neighbour.mac)
-    bits = bits << 8 | byte;
-  return bits << 16 | static_cast<std::uint64_t>(word.neighbour.state) << 13 |
-         (word.generation & 0x1fffU);
-}
-
-Neighbours::Word Neighbours::unpack(std::uint64_t bits) {
-  Word word;
-  word.generation = static_cast<std::uint16_t>(bits & 0x1fff);
-  word.neighbour.state = static_cast<NeighbourState>(bits >> 13 & 7);
-  for (std::size_t i = 0; i < word.neighbour.mac.size(); ++i)
-    word.neighbour.mac[i] = static_cast<std::uint8_t>(bits >> (56 - 8 * i));
-  return word;
-}
-
 Neighbours::Neighbours(std::optional<Ipv4Address> gateway, Time now)
     : has_gateway_(gateway.has_value()) {
   for (Entry& entry : entries_) {
@@ -63,33 +35,20 @@ Neighbours::Neighbours(std::optional<Ipv4Address> gateway, Time now)
   }
   if (!gateway) return;
   Entry& entry = entries_[gateway_place];
-  entry.address.store(bits_of(*gateway), std::memory_order_release);
-  entry.word.store(pack({.neighbour = {.state = NeighbourState::incomplete}}),
-                   std::memory_order_release);
+  entry.store_address(bits_of(*gateway));
+  entry.store_word(NeighbourWord{.neighbour = {.state = NeighbourState::incomplete}}.bits());
 }
 
-std::optional<Neighbours::Seen> Neighbours::look(const Entry& entry) {
-  const std::uint64_t word = entry.word.load(std::memory_order_acquire);
-  const Word first = unpack(word);
-  if (first.neighbour.state == NeighbourState::none ||
-      first.neighbour.state == NeighbourState::claimed)
-    return std::nullopt;
-  const std::uint32_t address = entry.address.load(std::memory_order_acquire);
-  const std::uint64_t again = entry.word.load(std::memory_order_acquire);
-  const Word second = unpack(again);
-  if (second.generation != first.generation || second.neighbour.state == NeighbourState::claimed)
-    return std::nullopt;
-  return Seen{.bits = again,
-              .neighbour = second.neighbour,
-              .generation = second.generation,
-              .address = std::bit_cast<Ipv4Address>(address)};
+std::optional<NeighbourSeen> Neighbours::look(const Entry& entry, const Ipv4Address& address) {
+  // Most places are not.
+  if (entry.address.load(std::memory_order_relaxed) != bits_of(address)) return std::nullopt;
+  const std::optional<NeighbourSeen> seen = look_at(entry);
+  return seen && seen->address == address ? seen : std::nullopt;
 }
 
-bool Neighbours::change(Entry& entry, const Seen& seen, const Neighbour& to) {
-  std::uint64_t expected = seen.bits;
-  return entry.word.compare_exchange_strong(expected,
-                                            pack({.neighbour = to, .generation = seen.generation}),
-                                            std::memory_order_acq_rel, std::memory_order_relaxed);
+bool Neighbours::change(Entry& entry, const NeighbourSeen& seen, const Neighbour& to) {
+  return entry.exchange_word(
+      seen.bits, NeighbourWord{.neighbour = to, .generation = seen.word.generation}.bits());
 }
 
 bool Neighbours::may_request(Entry& entry, Duration interval, Time now) {
@@ -100,29 +59,26 @@ bool Neighbours::may_request(Entry& entry, Duration interval, Time now) {
 
 Neighbour Neighbours::find(const Ipv4Address& address) const {
   for (const Entry& entry : entries_) {
-    if (entry.address.load(std::memory_order_relaxed) != bits_of(address)) continue;
-    const std::optional<Seen> seen = look(entry);
-    if (seen && seen->address == address) return seen->neighbour;
+    if (const auto seen = look(entry, address)) return seen->word.neighbour;
   }
   return {};
 }
 
 Neighbour Neighbours::gateway() const {
   if (!has_gateway_) return {};
-  return unpack(entries_[gateway_place].word.load(std::memory_order_acquire)).neighbour;
+  return NeighbourWord::from(entries_[gateway_place].load_word()).neighbour;
 }
 
 void Neighbours::heard(const Ipv4Address& sender, const nic::MacAddress& mac, bool answer,
                        Time now) {
   for (Entry& entry : entries_) {
-    if (entry.address.load(std::memory_order_relaxed) != bits_of(sender)) continue;
     for (int attempt = 0; attempt < attempts_max; ++attempt) {
-      const std::optional<Seen> seen = look(entry);
-      if (!seen || seen->address != sender) break;
+      const std::optional<NeighbourSeen> seen = look(entry, sender);
+      if (!seen) break;
       const bool settled =
           now.ns - entry.confirmed_ns.load(std::memory_order_relaxed) < settled_time.ns;
-      const Neighbour after = neighbour_after_arp(seen->neighbour, mac, answer, settled);
-      if (after == seen->neighbour) break;
+      const Neighbour after = neighbour_after_arp(seen->word.neighbour, mac, answer, settled);
+      if (after == seen->word.neighbour) break;
       if (after.state == NeighbourState::reachable) {
         entry.confirmed_ns.store(now.ns, std::memory_order_relaxed);
         entry.requests.store(0, std::memory_order_relaxed);
@@ -134,9 +90,8 @@ void Neighbours::heard(const Ipv4Address& sender, const nic::MacAddress& mac, bo
 
 void Neighbours::confirmed(const Ipv4Address& address, const nic::MacAddress& mac, Time now) {
   for (Entry& entry : entries_) {
-    if (entry.address.load(std::memory_order_relaxed) != bits_of(address)) continue;
-    const std::optional<Seen> seen = look(entry);
-    if (!seen || seen->address != address) continue;
+    const std::optional<NeighbourSeen> seen = look(entry, address);
+    if (!seen) continue;
     entry.confirmed_ns.store(now.ns, std::memory_order_relaxed);
     entry.used_ns.store(now.ns, std::memory_order_relaxed);
     change(entry, *seen, {mac, NeighbourState::reachable});
@@ -145,28 +100,28 @@ void Neighbours::confirmed(const Ipv4Address& address, const nic::MacAddress& ma
 
 std::optional<NeighbourRequest> Neighbours::suspect(const Ipv4Address& address, Time now) {
   Entry* entry = nullptr;
-  std::optional<Seen> seen;
+  std::optional<NeighbourSeen> seen;
   for (Entry& candidate : entries_) {
-    if (candidate.address.load(std::memory_order_relaxed) != bits_of(address)) continue;
-    seen = look(candidate);
-    if (!seen || seen->address != address) continue;
+    seen = look(candidate, address);
+    if (!seen) continue;
     entry = &candidate;
     break;
   }
   if (entry == nullptr) {
     entry = enter(address, now);
     if (entry == nullptr) return std::nullopt;
-    seen = look(*entry);
+    seen = look(*entry, address);
     if (!seen) return std::nullopt;
   }
+  const Neighbour& neighbour = seen->word.neighbour;
   entry->used_ns.store(now.ns, std::memory_order_relaxed);
   const bool asks = may_request(*entry, request_interval, now);
-  if (!waits_for_answer(seen->neighbour.state)) {
+  if (!waits_for_answer(neighbour.state)) {
     // Also when it was asked for too recently to ask now: the keeper does when it may.
     entry->requests.store(1, std::memory_order_relaxed);
-    change(*entry, *seen,
-           {seen->neighbour.mac,
-            seen->neighbour.usable() ? NeighbourState::probing : NeighbourState::incomplete});
+    change(
+        *entry, *seen,
+        {neighbour.mac, neighbour.usable() ? NeighbourState::probing : NeighbourState::incomplete});
   } else if (asks) {
     entry->requests.fetch_add(1, std::memory_order_relaxed);
   }
@@ -179,8 +134,8 @@ Neighbours::Entry* Neighbours::enter(const Ipv4Address& address, Time now) {
   std::uint64_t word = 0;
   for (std::uint32_t i = has_gateway_ ? gateway_place + 1 : 0; i < places; ++i) {
     Entry& entry = entries_[i];
-    const std::uint64_t bits = entry.word.load(std::memory_order_acquire);
-    const NeighbourState state = unpack(bits).neighbour.state;
+    const std::uint64_t bits = entry.load_word();
+    const NeighbourState state = NeighbourWord::from(bits).neighbour.state;
     if (state == NeighbourState::claimed) continue;
     if (state != NeighbourState::none) {
       // One that was just asked for keeps its place until it had time to answer.
@@ -195,28 +150,21 @@ Neighbours::Entry* Neighbours::enter(const Ipv4Address& address, Time now) {
     if (state == NeighbourState::none) break;
   }
   if (place == nullptr) return nullptr;
-  Word claim;
-  claim.neighbour.state = NeighbourState::claimed;
-  claim.generation = static_cast<std::uint16_t>((unpack(word).generation + 1U) & 0x1fff);
-  if (!place->word.compare_exchange_strong(word, pack(claim), std::memory_order_acq_rel,
-                                           std::memory_order_relaxed))
-    return nullptr;
-  place->address.store(bits_of(address), std::memory_order_release);
-  place->requests.store(0, std::memory_order_relaxed);
-  place->requested_ns.store(long_ago(now), std::memory_order_relaxed);
-  place->confirmed_ns.store(long_ago(now), std::memory_order_relaxed);
-  place->used_ns.store(now.ns, std::memory_order_relaxed);
-  claim.neighbour.state = NeighbourState::incomplete;
-  place->word.store(pack(claim), std::memory_order_release);
-  return place;
+  const bool given = give_place(*place, word, address, [&] {
+    place->requests.store(0, std::memory_order_relaxed);
+    place->requested_ns.store(long_ago(now), std::memory_order_relaxed);
+    place->confirmed_ns.store(long_ago(now), std::memory_order_relaxed);
+    place->used_ns.store(now.ns, std::memory_order_relaxed);
+  });
+  return given ? place : nullptr;
 }
 
 std::optional<NeighbourRequest> Neighbours::due(std::uint32_t index, Time now) {
   Entry& entry = entries_[index];
-  const std::optional<Seen> seen = look(entry);
+  const std::optional<NeighbourSeen> seen = look_at(entry);
   if (!seen) return std::nullopt;
   const bool is_gateway = has_gateway_ && index == gateway_place;
-  const Neighbour& neighbour = seen->neighbour;
+  const Neighbour& neighbour = seen->word.neighbour;
   std::uint8_t requests = entry.requests.load(std::memory_order_relaxed);
   Duration interval = request_interval;
   switch (neighbour.state) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a loop does beside TCP where the engine owns the interface: it carries out what the Host
 // decides, and has flows go where their next hop is.
-#include <algorithm>
+#include <cerrno>
+#include <utility>
 
-#include "base/assert.hpp"
 #include "engine/host/host.hpp"
 #include "engine/loop/queue_loop.hpp"
 
@@ -35,6 +35,13 @@ void QueueLoop::keep_interface() {
   if (now_ < keep_at_) return;
   keep_at_ = Time::never();
   if (stopped_) return;
+  if (kick_error_ == ENETDOWN) {
+    link_lost_ = true;
+    keep_at_ = now_ + Host::keep_interval;
+    return;
+  }
+  // The switch behind a link that comes up need not be the one that knew us.
+  if (std::exchange(link_lost_, false)) config_.host->announce_again(now_);
   keep_at_ = config_.host->keep(now_, [this](const wire::ArpPacket& packet) {
     if (packet.target != config_.address) counters_.neighbour_requests.add();
     send_frame(packet);

@@ -232,6 +232,7 @@ class QueueLoop {
   bool handed_over_ = false;
   bool stopped_ = false;
   int kick_error_ = 0;
+  bool link_lost_ = false;  ///< since the interface was last kept
   LoopCounters counters_;
 };
 

@@ -207,6 +207,19 @@ TEST_P(HostOnSim, announces_itself_at_the_start) {
   }
 }
 
+TEST_P(HostOnSim, announces_itself_when_a_link_that_was_down_at_the_start_comes_up) {
+  start(1'000);
+  engine->port().set_link_up(false);
+  engine->run_for(seconds(5));
+  EXPECT_TRUE(heard_arp.empty());
+  engine->port().set_link_up(true);
+  engine->run_for(seconds(5));
+  // What waited in the ring while the link was down, and then both announcements.
+  ASSERT_EQ(heard_arp.size(), 3U);
+  for (const ArpPacket& packet : heard_arp)
+    EXPECT_EQ(packet.target, us);
+}
+
 TEST_P(HostOnSim, answers_ping_of_every_size_that_fits_a_packet) {
   start(1'000);
   for (const std::size_t size : {0U, 56U, 1472U}) {

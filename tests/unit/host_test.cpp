@@ -3,6 +3,7 @@
 #include "engine/host/host.hpp"
 
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -368,6 +369,89 @@ TEST(Neighbours, every_step_of_an_entry) {
   EXPECT_EQ(after(State::reachable, true, false), at(other_mac, State::stale))
       << "an answer that nobody waits for is hearsay";
   EXPECT_EQ(after(State::reachable, false, false, true), at(peer_mac, State::reachable));
+}
+
+/// A place whose reader is stopped before each of its loads, for a writer's stores to come between.
+struct ScriptedPlace {
+  struct Store {
+    enum class To : std::uint8_t { word, address } to = To::word;
+    std::uint64_t value = 0;
+  };
+  mutable std::uint64_t word = 0;
+  mutable std::uint32_t address = 0;
+  mutable std::vector<Store> script;        ///< what the writer stores, in order
+  mutable std::vector<std::size_t> pauses;  ///< before each load so many of them come
+
+  void before_load() const {
+    for (std::size_t n = pauses.front(); n > 0; --n) {
+      const Store store = script.front();
+      script.erase(script.begin());
+      if (store.to == Store::To::word) {
+        word = store.value;
+      } else {
+        address = static_cast<std::uint32_t>(store.value);
+      }
+    }
+    pauses.erase(pauses.begin());
+  }
+  std::uint64_t load_word() const { return before_load(), word; }
+  std::uint32_t load_address() const { return before_load(), address; }
+  // The writer's half, recorded.
+  bool exchange_word(std::uint64_t /*expected*/, std::uint64_t desired) {
+    script.push_back({Store::To::word, desired});
+    return true;
+  }
+  void store_word(std::uint64_t bits) { script.push_back({Store::To::word, bits}); }
+  void store_address(std::uint32_t bits) { script.push_back({Store::To::address, bits}); }
+};
+
+TEST(NeighbourWord, a_reader_sees_the_old_neighbour_or_the_new_one_in_every_interleaving) {
+  const std::uint64_t old_word =
+      NeighbourWord{.neighbour = {peer_mac, State::reachable}, .generation = 8191}.bits();
+  ScriptedPlace written;
+  give_place(written, old_word, router, [] {});
+  // The new one answers at once.
+  NeighbourWord answered = NeighbourWord::from(written.script.back().value);
+  answered.neighbour = {router_mac, State::reachable};
+  written.store_word(answered.bits());
+  ASSERT_EQ(written.script.size(), 4U);
+
+  int believed = 0;
+  int interleavings = 0;
+  for (std::size_t first = 0; first <= 4; ++first) {
+    for (std::size_t second = 0; first + second <= 4; ++second) {
+      for (std::size_t third = 0; first + second + third <= 4; ++third) {
+        ScriptedPlace place;
+        place.word = old_word;
+        place.address = std::bit_cast<std::uint32_t>(peer);
+        place.script = written.script;
+        place.pauses = {first, second, third};
+        ++interleavings;
+        const auto seen = look_at(place);
+        if (!seen) continue;
+        ++believed;
+        const MacAddress& mac = seen->word.neighbour.mac;
+        if (seen->address == peer) {
+          EXPECT_EQ(mac, peer_mac) << first << ' ' << second << ' ' << third;
+        } else {
+          EXPECT_EQ(seen->address, router);
+          EXPECT_TRUE(mac == router_mac || mac == MacAddress{}) << "answered, or not yet";
+        }
+      }
+    }
+  }
+  EXPECT_EQ(interleavings, 35);
+  EXPECT_EQ(believed, 5) << "one of the old, four of the new";
+}
+
+TEST(NeighbourWord, holds_every_part) {
+  for (const State state : {State::none, State::claimed, State::reachable, State::unreachable}) {
+    const NeighbourWord word{.neighbour = {{0xfe, 1, 2, 3, 4, 0xff}, state}, .generation = 8191};
+    const NeighbourWord again = NeighbourWord::from(word.bits());
+    EXPECT_EQ(again.neighbour, word.neighbour);
+    EXPECT_EQ(again.generation, 8191);
+    EXPECT_EQ(word.claimed().generation, 0);
+  }
 }
 
 TEST(Neighbours, threads_never_read_one_neighbours_mac_for_another) {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <optional>
+
+#include "nic/port.hpp"
+#include <strictsend/engine.hpp>
+
+namespace strictsend::engine {
+
+/// What is known of a neighbour: RFC 826's table with the states of RFC 4861 §7.3.2, as far as IPv4
+/// has use for them.
+enum class NeighbourState : std::uint8_t {
+  none,         ///< a free place
+  claimed,      ///< being given to another address
+  incomplete,   ///< asked for, nothing heard yet
+  reachable,    ///< has answered a request of ours not long ago
+  stale,        ///< heard of otherwise, or long ago: used, but not trusted
+  probing,      ///< its address is used while we ask whether it still holds
+  unreachable,  ///< did not answer; its address is not used
+};
+
+/// A neighbour's MAC and state.
+struct Neighbour {
+  nic::MacAddress mac{};
+  NeighbourState state = NeighbourState::none;
+  bool operator==(const Neighbour&) const = default;
+  /// Whether frames may be sent there.
+  [[nodiscard]] bool usable() const {
+    return state == NeighbourState::reachable || state == NeighbourState::stale ||
+           state == NeighbourState::probing;
+  }
+};
+
+/// A neighbour as one word, which is read and changed as a whole. It is also the sequence lock of
+/// the address that stands beside it in its place:
+///
+///     word:  | MAC 48 | state 3 | generation 13 |        address: 32 bits
+///
+/// Whoever gives the place to another address moves the word from what it read to *claimed* with
+/// the next generation (one wins), stores the address, then the word. A reader loads word, address,
+/// word, and believes them if neither word is claimed and both have one generation:
+///
+/// - if it loaded the new address, that store's release and its load's acquire make the second word
+///   the claim or later, so that the generations differ;
+/// - if the first word it loaded is the new one, that store's release and its load's acquire make
+///   the new address visible.
+///
+/// Everything else changes the word alone, by a compare-exchange that fails if the place was claimed
+/// meanwhile. Only 8192 claims of one place during one read would fool a reader.
+struct NeighbourWord {
+  Neighbour neighbour;
+  std::uint16_t generation = 0;  ///< 13 bits
+
+  [[nodiscard]] static NeighbourWord from(std::uint64_t bits);
+  [[nodiscard]] std::uint64_t bits() const;
+  /// The same place, being given to another address.
+  [[nodiscard]] NeighbourWord claimed() const;
+};
+
+/// One consistent look at a place in use.
+struct NeighbourSeen {
+  std::uint64_t bits = 0;  ///< the word, to be expected by a change of it
+  NeighbourWord word;
+  Ipv4Address address{};
+};
+
+/// The reader's half. `place` has load_word() and load_address(), both with acquire order.
+template <class Place>
+[[nodiscard]] std::optional<NeighbourSeen> look_at(const Place& place) {
+  const NeighbourWord first = NeighbourWord::from(place.load_word());
+  if (first.neighbour.state == NeighbourState::none ||
+      first.neighbour.state == NeighbourState::claimed)
+    return std::nullopt;
+  const std::uint32_t address = place.load_address();
+  const std::uint64_t bits = place.load_word();
+  const NeighbourWord second = NeighbourWord::from(bits);
+  if (second.generation != first.generation || second.neighbour.state == NeighbourState::claimed)
+    return std::nullopt;
+  return NeighbourSeen{bits, second, std::bit_cast<Ipv4Address>(address)};
+}
+
+/// The writer's half: gives the place, whose word was `expected`, to another address, and calls
+/// `reset` while it is nobody's. `place` has exchange_word(expected, desired), and store_address and
+/// store_word with release order. False: another thread was first.
+template <class Place, class Reset>
+bool give_place(Place& place, std::uint64_t expected, const Ipv4Address& address, Reset&& reset) {
+  NeighbourWord word = NeighbourWord::from(expected).claimed();
+  if (!place.exchange_word(expected, word.bits())) return false;
+  place.store_address(std::bit_cast<std::uint32_t>(address));
+  reset();
+  word.neighbour.state = NeighbourState::incomplete;
+  place.store_word(word.bits());
+  return true;
+}
+
+/// What an ARP packet's sender makes of an entry. An *answer* is a reply to us; everything else
+/// that names a sender is hearsay. `settled`: it was confirmed a moment ago, so that another claim
+/// may wait (as in Linux: whoever answers first is kept for a while). Pure.
+[[nodiscard]] Neighbour neighbour_after_arp(const Neighbour& before, const nic::MacAddress& sender,
+                                            bool answer, bool settled);
+
+}  // namespace strictsend::engine
