@@ -265,6 +265,27 @@ TEST_P(HostOnSim, a_peer_that_moves_to_another_mac_and_says_nothing_is_found_aga
   EXPECT_LT(engine->now() - moved, seconds(3)) << "a few retransmission time-outs";
 }
 
+TEST_P(HostOnSim, a_peer_that_moves_is_found_through_loss_too) {
+  options.sim.to_peer.loss_ppm = options.sim.from_peer.loss_ppm = 50'000;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    stations = {{client_mac, client_address}};
+    options.sim.seed = seed;
+    accepted.clear();
+    released.clear();
+    start(300'000);
+    download();
+    ASSERT_TRUE(run_until_received(100'000));
+    stations[0].mac = new_client_mac;
+    client->move(new_client_mac);
+    expect_whole_download();
+    EXPECT_EQ(last_segment_to, new_client_mac);
+    EXPECT_EQ(counters().flows_readdressed.get(), 1U);
+    TearDown();
+  }
+  engine.reset();
+}
+
 TEST_P(HostOnSim, a_peer_behind_the_gateway_is_answered_through_it_wherever_it_came_from) {
   options.gateway = router;
   options.addresses.client = far_away;
