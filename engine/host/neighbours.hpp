@@ -42,6 +42,7 @@ class Neighbours {
   explicit Neighbours(std::optional<Ipv4Address> gateway, Time now);
   Neighbours(const Neighbours&) = delete;
   Neighbours& operator=(const Neighbours&) = delete;
+  ~Neighbours() = default;
 
   // Any engine thread.
   [[nodiscard]] Neighbour find(const Ipv4Address& address) const;
@@ -59,8 +60,7 @@ class Neighbours {
   [[nodiscard]] std::optional<NeighbourRequest> due(std::uint32_t index, Time now);
 
  private:
-  /// A cache line each: written by whoever hears of it, read by whoever sends there.
-  struct alignas(64) Entry {
+  struct Entry {
     std::atomic<std::uint64_t> word = 0;  ///< this and the next: see NeighbourWord
     std::atomic<std::uint32_t> address = 0;
     std::atomic<std::uint8_t> requests = 0;      ///< since the last answer

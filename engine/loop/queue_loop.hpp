@@ -148,7 +148,7 @@ class QueueLoop {
   void reply_without_flow(const wire::TcpPacketView& packet, const tcp::SegmentOut& reply);
 
   // What the engine does beside TCP where it owns the interface (interface.cpp).
-  void receive_other(const nic::RxPacket& packet);
+  void receive_other(const nic::RxPacket& received);
   void send_frame(const wire::ArpPacket& packet);
   void send_frame(const wire::IcmpEchoView& echo);
   /// Sends the frame that `write` writes into a buffer, whose size it returns.
