@@ -48,8 +48,8 @@ struct Neighbour {
 /// - if the first word it loaded is the new one, that store's release and its load's acquire make
 ///   the new address visible.
 ///
-/// Everything else changes the word alone, by a compare-exchange that fails if the place was claimed
-/// meanwhile. Only 8192 claims of one place during one read would fool a reader.
+/// Everything else changes the word alone, by a compare-exchange that fails if the place was
+/// claimed meanwhile. Only 8192 claims of one place during one read would fool a reader.
 struct NeighbourWord {
   Neighbour neighbour;
   std::uint16_t generation = 0;  ///< 13 bits
@@ -83,8 +83,8 @@ template <class Place>
 }
 
 /// The writer's half: gives the place, whose word was `expected`, to another address, and calls
-/// `reset` while it is nobody's. `place` has exchange_word(expected, desired), and store_address and
-/// store_word with release order. False: another thread was first.
+/// `reset` while it is nobody's. `place` has exchange_word(expected, desired), and store_address
+/// and store_word with release order. False: another thread was first.
 template <class Place, class Reset>
 bool give_place(Place& place, std::uint64_t expected, const Ipv4Address& address, Reset&& reset) {
   NeighbourWord word = NeighbourWord::from(expected).claimed();
