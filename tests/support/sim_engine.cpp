@@ -181,13 +181,14 @@ void SimEngine::run_for(Duration duration) {
 
 Time SimEngine::next_time() const {
   // Work that is ready waits for nothing but the device; a guard that is busy with a page is real
-  // time, of which a microsecond of virtual time stands for one look.
+  // time, of which a microsecond of virtual time stands for one look, and more of it the longer
+  // that takes.
   Time next = port_->queue(0).next_event();
   for (std::size_t i = 0; i < loops_.size(); ++i) {
     const engine::QueueLoop& loop = *loops_[i];
     if (held_[i]) continue;
     if (loop.has_work() || !loop.intakes_empty() || (ring_->device_stops() && !loop.stopped())) {
-      next = std::min(next, now_ + microseconds(1));
+      next = std::min(next, now_ + look_again_);
     } else if (loop.stopped() && loop.packets_outstanding() > 0) {
       // A device that was stopped and still holds descriptors is asked again and again.
       next = std::min(next, now_ + milliseconds(1));
@@ -214,9 +215,11 @@ void SimEngine::step(Time next) {
   for (SimClient& client : clients_)
     client.on_time(now_);
   if (adapter_) adapter_->pump();
+  bool worked = false;
   for (std::size_t i = 0; i < loops_.size(); ++i)
-    if (!held_[i]) loops_[i]->poll(now_);
+    if (!held_[i] && loops_[i]->poll(now_)) worked = true;
   if (adapter_) adapter_->pump();
+  look_again_ = worked ? microseconds(1) : std::min(look_again_ * 2, microseconds(100));
   poll_events();
 }
 

@@ -123,6 +123,7 @@ class SimEngine {
   std::vector<bool> held_;
   std::uint32_t connections_each_ = 0;
   std::deque<SimClient> clients_;
+  Duration look_again_ = microseconds(1);
   bool stopped_ = false;
 };
 
