@@ -125,7 +125,7 @@ struct EngineStats {
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_refused = 0;  ///< over max_connections, or its queue's share of them
   std::uint64_t connections_open = 0;     ///< gauge
-  std::uint64_t segments_sent = 0;
+  std::uint64_t segments_sent = 0;        ///< on the wire: each of those that a port cuts counts
   std::uint64_t segments_retransmitted = 0;
   std::uint64_t segments_received = 0;
   std::uint64_t segments_invalid = 0;      ///< bad checksum, malformed, not ours
