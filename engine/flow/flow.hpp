@@ -81,8 +81,8 @@ struct Flow {
   std::uint32_t splices = 0;         ///< attached and not yet released
   bool announced = false;            ///< event_accepted was posted
   bool finishing = false;  ///< the application has closed its side: nothing more to attach
+  bool ready = false;      ///< in the ready list
   Timer timer;
-  bool ready = false;  ///< in the ready list
   Flow* ready_next = nullptr;
   Flow* hash_next = nullptr;
   Flow* free_next = nullptr;
