@@ -227,7 +227,7 @@ class Port {
 
   /// Where the backend has a monitoring channel of its own (DPDK telemetry), it shows these there
   /// too, calling `source` on a thread of its own until the port ends. Set-up thread.
-  virtual void show_statistics(std::function<std::vector<Statistic>()> source) {
+  virtual void show_statistics(const std::function<std::vector<Statistic>()>& source) {
     static_cast<void>(source);
   }
 };

@@ -86,7 +86,8 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
                     (device.tx_offloads & segmentation) == segmentation;
   plan.tx_offloads = (several ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0) | (sums ? checksums : 0) |
                      (cuts ? segmentation : 0);
-  plan.rx_data_bytes = ethernet_bytes + vlan_bytes_max + plan.mtu_bytes;
+  // At least what drivers have their buffers in: some refuse less.
+  plan.rx_data_bytes = std::max(ethernet_bytes + vlan_bytes_max + plan.mtu_bytes, 2048U);
   if (device.rx_buffer_bytes_max != 0)
     plan.rx_data_bytes = std::min(plan.rx_data_bytes, device.rx_buffer_bytes_max);
 

@@ -35,9 +35,9 @@ Result<void> DpdkPort::watch() {
   return {};
 }
 
-void DpdkPort::show_statistics(std::function<std::vector<Statistic>()> source) {
+void DpdkPort::show_statistics(const std::function<std::vector<Statistic>()>& source) {
   const std::lock_guard lock(engine_mutex_);
-  engine_statistics_ = std::move(source);
+  engine_statistics_ = source;
 }
 
 std::vector<Statistic> DpdkPort::telemetry_engine() const {

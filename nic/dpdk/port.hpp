@@ -44,7 +44,7 @@ class DpdkPort final : public Port, private TelemetrySource {
   [[nodiscard]] std::vector<Statistic> device_statistics() const override {
     return parts_.device->extended_statistics();
   }
-  void show_statistics(std::function<std::vector<Statistic>()> source) override;
+  void show_statistics(const std::function<std::vector<Statistic>()>& source) override;
 
   /// Has the device stopped, reset and started again; as when it asks for that itself. Any thread.
   void request_reset() { watcher_.request_reset(); }
