@@ -162,7 +162,7 @@ class Queue {
 
   /// Makes the device see what was taken: the ring kick, and the only system call on this path.
   /// Also renews the receive ring. Returns a plain errno: 0, or what the device failed with
-  /// (ENETDOWN, ENXIO …); being busy is 0.
+  /// (ENETDOWN …); being busy is 0. ENODEV: the device is gone for good, and is to be stopped.
   virtual int kick() = 0;
 
   /// Fills `completions` with packets that the device is done with, oldest first as far as it keeps

@@ -35,7 +35,8 @@ void keep_for_the_device(std::unique_ptr<pagecache::PageCache> cache) {
 
 std::uint64_t Engine::Impl::memory_bytes() const {
   std::uint64_t bytes = cache_->arena_bytes() + cache_->metadata_bytes() + splices_.memory_bytes() +
-                        inline_bytes_max_ + (host_ ? sizeof *host_ : 0) + ring_->memory_bytes();
+                        inline_bytes_max_ + (host_ ? sizeof *host_ : 0) + ring_->memory_bytes() +
+                        port_memory_bytes_;
   for (const auto& thread : threads_)
     bytes += thread->loop().memory_bytes();
   return bytes;

@@ -53,6 +53,8 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
 
  private:
   Result<void> start_threads();
+  /// The same as `stats`, by name, for a port that shows them somewhere.
+  [[nodiscard]] std::vector<nic::Statistic> statistics() const;
   /// Where no kernel stands behind the port, the engine is the host. `frame_bytes_max`: what its
   /// header buffers can send.
   Result<void> take_interface(std::uint32_t frame_bytes_max);
@@ -64,6 +66,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   const EngineConfig config_;
   Ipv4Address address_{};
   std::string port_description_;
+  std::uint64_t port_memory_bytes_ = 0;  ///< besides the arena
   std::string form_reason_;
   bool linear_ = false;
 

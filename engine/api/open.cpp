@@ -212,6 +212,7 @@ Result<void> Engine::Impl::start_threads() {
   linear_ = form->linear;
   form_reason_ = std::move(form->reason);
   port_description_ = port.description;
+  port_memory_bytes_ = port.memory_bytes;
 
   engine::LoopConfig loop;
   loop.address = address_;
@@ -258,6 +259,7 @@ Result<void> Engine::Impl::start_threads() {
     if (!thread) return tl::unexpected(std::move(thread.error()));
     threads_.push_back(std::move(*thread));
   }
+  port_->show_statistics([this] { return statistics(); });
   return {};
 }
 

@@ -32,4 +32,30 @@ QueueStats Engine::Impl::queue_stats(std::uint32_t queue) const {
           .nic_faults = nic.tx_invalid_descriptors + nic.unexpected_completions};
 }
 
+std::vector<nic::Statistic> Engine::Impl::statistics() const {
+  const EngineStats s = stats();
+  return {{"connections_accepted", s.connections_accepted},
+          {"connections_refused", s.connections_refused},
+          {"connections_open", s.connections_open},
+          {"segments_sent", s.segments_sent},
+          {"segments_retransmitted", s.segments_retransmitted},
+          {"segments_received", s.segments_received},
+          {"segments_invalid", s.segments_invalid},
+          {"payload_bytes_sent", s.payload_bytes_sent},
+          {"payload_bytes_copied", s.payload_bytes_copied},
+          {"splices_submitted", s.splices_submitted},
+          {"splices_released", s.splices_released},
+          {"pages_preserved", s.pages_preserved},
+          {"pages_redirected", s.pages_redirected},
+          {"write_faults", s.write_faults},
+          {"writer_waits", s.writer_waits},
+          {"sends_failed_for_writers", s.sends_failed_for_writers},
+          {"frames_total", s.frames_total},
+          {"frames_free", s.frames_free},
+          {"frames_cached", s.frames_cached},
+          {"frames_history", s.frames_history},
+          {"frames_pinned", s.frames_pinned},
+          {"snapshots_live", s.snapshots_live}};
+}
+
 }  // namespace strictsend

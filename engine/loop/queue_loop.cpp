@@ -148,6 +148,11 @@ void QueueLoop::watch_device() {
     give_up_device();
     return;
   }
+  if (kick_error_ == ENODEV) {  // removed, or not to be started again
+    counters_.device_faults.add();
+    give_up_device();
+    return;
+  }
   // While the link is down, or where completions wait for more traffic, lateness is no fault. But a
   // writer who needs the frames may wait only so long.
   const bool may_be_late = kick_error_ == ENETDOWN || port_.late_completion;

@@ -34,6 +34,13 @@ constexpr DriverFacts synchronous_local{.completes_in_burst = true,
                                         .spreads_by_itself = true,
                                         .peer_may_be_local = true,
                                         .is_virtual = true};
+/// Sums each piece as if it began on an even byte (rte_eth_tap.c, tap_write_mbufs).
+constexpr DriverFacts tap{.completes_in_burst = true,
+                          .close_ends_dma = false,
+                          .spreads_by_itself = true,
+                          .peer_may_be_local = true,
+                          .sums_pieces_apart = true,
+                          .is_virtual = true};
 /// Hands the mbufs themselves to whoever reads the ring.
 constexpr DriverFacts ring{.close_ends_dma = false,
                            .spreads_by_itself = true,
@@ -45,7 +52,7 @@ constexpr std::array<std::pair<std::string_view, DriverFacts>, 9> known{{
     {"net_e1000_igb", intel_gigabit(false)},
     {"net_virtio", virtio},
     {"net_vmxnet3", vmxnet3},
-    {"net_tap", synchronous_local},
+    {"net_tap", tap},
     {"net_af_packet", synchronous_local},
     {"net_null", synchronous},
     {"net_pcap", synchronous},

@@ -27,6 +27,8 @@ struct DriverFacts {
   bool spreads_by_itself = false;
   /// The other end may be on this machine and leave checksums unfinished.
   bool peer_may_be_local = false;
+  /// Its checksum offload is wrong for packets with a piece of odd length before the last one.
+  bool sums_pieces_apart = false;
   /// No device, so that there is nothing to map for DMA.
   bool is_virtual = false;
   std::uint16_t tx_descriptors = 512;  ///< wanted, within what the device allows

@@ -12,7 +12,7 @@ namespace strictsend::nic::dpdk {
 
 Result<std::unique_ptr<MbufPool>> MbufPool::create(const std::string& name, std::uint32_t mbufs,
                                                    std::uint32_t data_bytes, int socket) {
-  const std::uint32_t room = data_bytes == 0 ? 0 : data_bytes + RTE_PKTMBUF_HEADROOM;
+  const std::uint32_t room = data_bytes + RTE_PKTMBUF_HEADROOM;
   const unsigned cache = std::min<unsigned>(256, mbufs / 4);  // DPDK wants it below two thirds
   rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), mbufs, cache, 0,
                                               static_cast<std::uint16_t>(room), socket);

@@ -14,7 +14,7 @@ namespace strictsend::nic::dpdk {
 /// Owns a pool of mbufs in EAL's memory.
 class MbufPool {
  public:
-  /// `data_bytes` 0: mbufs without a buffer, for external ones.
+  /// `data_bytes`: room in each mbuf's own buffer.
   static Result<std::unique_ptr<MbufPool>> create(const std::string& name, std::uint32_t mbufs,
                                                   std::uint32_t data_bytes, int socket);
   MbufPool(const MbufPool&) = delete;

@@ -14,6 +14,8 @@ namespace {
 
 /// Packets staged while the ring is full, over what the ring holds.
 constexpr std::uint32_t packets_beyond_ring = 128;
+/// Ethernet, IPv4 and TCP with all options.
+constexpr std::uint32_t header_bytes_max = 14 + 60 + 60;
 /// Mbufs per packet that are there for sure; with more fragments in each, fewer packets are out.
 constexpr std::uint32_t mbufs_per_packet = 4;
 
@@ -86,8 +88,8 @@ Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
         "-" + std::to_string(parts.device->port_id()) + "-" + std::to_string(i);
     auto rx = MbufPool::create("strictsend-rx" + suffix, rx_mbufs, plan.rx_data_bytes, socket);
     if (!rx) return tl::unexpected(std::move(rx.error()));
-    auto tx =
-        MbufPool::create("strictsend-tx" + suffix, packets_each * mbufs_per_packet, 0, socket);
+    auto tx = MbufPool::create("strictsend-tx" + suffix, packets_each * mbufs_per_packet,
+                               header_bytes_max, socket);
     if (!tx) return tl::unexpected(std::move(tx.error()));
     rx_pools.push_back((*rx)->get());
     tx_pools.push_back((*tx)->get());

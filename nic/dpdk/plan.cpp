@@ -80,12 +80,14 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
       device.rx_offloads & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
   constexpr std::uint64_t checksums = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
   constexpr std::uint64_t segmentation = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+  const std::uint64_t offered = device.tx_offloads | config.consumer_tx_offloads;
   const bool several = (device.tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-  const bool sums = config.want_checksum_offload && (device.tx_offloads & checksums) == checksums;
-  const bool cuts = config.want_segmentation && several && sums &&
-                    (device.tx_offloads & segmentation) == segmentation;
-  plan.tx_offloads = (several ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0) | (sums ? checksums : 0) |
-                     (cuts ? segmentation : 0);
+  const bool sums = config.want_checksum_offload && !driver.sums_pieces_apart &&
+                    (offered & checksums) == checksums;
+  const bool cuts =
+      config.want_segmentation && several && sums && (offered & segmentation) == segmentation;
+  plan.tx_offloads = device.tx_offloads & ((several ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0) |
+                                           (sums ? checksums : 0) | (cuts ? segmentation : 0));
   // At least what drivers have their buffers in: some refuse less.
   plan.rx_data_bytes = std::max(ethernet_bytes + vlan_bytes_max + plan.mtu_bytes, 2048U);
   if (device.rx_buffer_bytes_max != 0)
@@ -103,7 +105,11 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   can.checksum_offload = sums;
   if (cuts) {
     can.segmented_bytes_max = ip_bytes_max;
-    can.segmented_fragments_max = fragments_of(device.segments_max);
+    // The headers are an mbuf of their own, even where payload follows them in their fragment.
+    can.segmented_fragments_max =
+        device.segments_max == 0
+            ? fragments_wanted
+            : std::min<std::uint32_t>(device.segments_max - 1U, fragments_wanted);
   }
   can.late_completion = !driver.completes_in_burst && !driver.newest_status_is_true;
   can.owns_interface = true;

@@ -35,6 +35,9 @@ struct DpdkConfig {
   std::uint32_t mtu_bytes = 0;  ///< 0: as the device is
   bool want_checksum_offload = true;
   bool want_segmentation = true;
+  /// RTE_ETH_TX_OFFLOAD_* that the driver knows nothing of, but whoever reads a net_ring's packets
+  /// does; the ring carries the requests.
+  std::uint64_t consumer_tx_offloads = 0;
 };
 
 /// How it is configured, and what the port then can do.

@@ -59,7 +59,7 @@ std::vector<Statistic> DpdkPort::telemetry_port() const {
 }
 
 std::vector<Statistic> DpdkPort::telemetry_queue(std::size_t index) const {
-  const QueueCounters& counters = queues_[index]->counters();
+  const QueueCounters counters = queues_[index]->counters_now();
   return {{"tx_packets", counters.tx_packets},
           {"tx_bytes", counters.tx_bytes},
           {"tx_completions", counters.tx_completions},

@@ -21,21 +21,31 @@ namespace {
 /// How long the `stop` of one queue waits for the others', without which the port cannot be closed.
 constexpr Duration others_limit = seconds(5);
 
+/// Tries, a turn of the engine each, to hand over a packet to a device with nothing to do. Drivers
+/// answer so to a packet that they can never send, and that would be in the way for ever.
+constexpr std::uint32_t refusals_max = 4096;
+
 /// The flags and lengths by which DPDK names what a ChecksumRequest says in bytes.
 void request_offloads(rte_mbuf& head, const TxPacket& packet) {
   const ChecksumRequest& checksum = *packet.checksum;
   const bool tcp = checksum.offset_bytes == offsetof(wire::TcpLayout, checksum);
   const std::uint64_t ip_bytes = checksum.start_bytes - wire::ethernet_bytes;
-  std::uint64_t tcp_bytes = 0;
   std::uint64_t segment_bytes = 0;
   head.ol_flags |= RTE_MBUF_F_TX_IPV4 | (tcp ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM);
+  // Hardware wants the transport header's length for segmentation alone, software for checksums
+  // too.
+  std::uint64_t transport_bytes = wire::udp_bytes;
+  if (tcp) {
+    const auto header = wire::load<wire::TcpLayout>(rte_pktmbuf_mtod_offset(
+        &head, const std::byte*, static_cast<std::size_t>(checksum.start_bytes)));
+    transport_bytes = (header.data_offset_flags.get() >> 12) * std::uint64_t{4};
+  }
   if (packet.segmentation) {
     head.ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IP_CKSUM;
-    tcp_bytes = packet.segmentation->header_bytes - std::uint64_t{checksum.start_bytes};
     segment_bytes = packet.segmentation->payload_bytes;
   }
   head.tx_offload =
-      rte_mbuf_tx_offload(wire::ethernet_bytes, ip_bytes, tcp_bytes, segment_bytes, 0, 0, 0);
+      rte_mbuf_tx_offload(wire::ethernet_bytes, ip_bytes, transport_bytes, segment_bytes, 0, 0, 0);
 }
 
 RxChecksum checksum_of(const rte_mbuf& packet, RxChecksum otherwise) {
@@ -44,9 +54,9 @@ RxChecksum checksum_of(const rte_mbuf& packet, RxChecksum otherwise) {
   return (packet.ol_flags & both) == good ? RxChecksum::good : otherwise;
 }
 
-/// The record behind a chain that the device has not seen.
-TxRecord& record_of(const rte_mbuf& packet) {
-  return *static_cast<TxRecord*>(packet.shinfo->fcb_opaque);
+/// The record behind a chain that the device has not seen: its last piece is an external one.
+TxRecord& record_of(rte_mbuf& packet) {
+  return *static_cast<TxRecord*>(rte_pktmbuf_lastseg(&packet)->shinfo->fcb_opaque);
 }
 
 }  // namespace
@@ -105,43 +115,65 @@ std::size_t DpdkQueue::transmit(std::span<const TxPacket> packets) {
     rte_mbuf* head = chain(packet);
     if (head == nullptr) break;
     staged_[staged_count_++] = head;
-    counters_.tx_bytes += head->pkt_len;
+    counters_.tx_bytes.add(head->pkt_len);
     ++taken;
   }
-  counters_.tx_packets += taken;
+  counters_.tx_packets.add(taken);
   return taken;
 }
 
 rte_mbuf* DpdkQueue::chain(const TxPacket& packet) {
-  const auto count = static_cast<std::uint16_t>(packet.fragments.size());
-  TxRecord* record = records_->take(packet.cookie, count);
+  // The headers of a packet to be cut are copied into an mbuf's own room: DPDK's software
+  // segmentation gives its pieces the flags of the first mbuf, and frees them by those, so that
+  // must not be an external one (lib/gso/gso_common.c, hdr_segment_init). 66 bytes for 64 KiB.
+  const std::uint32_t copied_bytes = packet.segmentation ? packet.segmentation->header_bytes : 0;
+  std::span<const Fragment> rest = packet.fragments;
+  Fragment first = rest.front();
+  first.offset.value += copied_bytes;
+  first.length_bytes -= copied_bytes;
+  rest = rest.subspan(1);
+
+  const std::size_t pieces = rest.size() + (first.length_bytes > 0 ? 1 : 0);
+  const std::size_t count = pieces + (copied_bytes > 0 ? 1 : 0);
+  TxRecord* record = records_->take(packet.cookie, static_cast<std::uint16_t>(pieces));
   if (record == nullptr) return nullptr;
   std::array<rte_mbuf*, burst> mbufs;
-  STRICTSEND_DEBUG_ASSERT(count <= mbufs.size());
-  if (rte_pktmbuf_alloc_bulk(tx_pool_, mbufs.data(), count) != 0) {
+  STRICTSEND_DEBUG_ASSERT(pieces > 0 && count <= mbufs.size());
+  if (rte_pktmbuf_alloc_bulk(tx_pool_, mbufs.data(), static_cast<unsigned>(count)) != 0) {
     records_->put_back(*record);
     return nullptr;
   }
-  rte_mbuf* head = mbufs[0];
-  std::uint32_t length = 0;
-  for (std::uint16_t i = 0; i < count; ++i) {
-    const Fragment& fragment = packet.fragments[i];
-    rte_mbuf& mbuf = *mbufs[i];
-    std::byte* address = memory_.base + fragment.offset.value;
-    const auto bytes = static_cast<std::uint16_t>(fragment.length_bytes);
-    rte_pktmbuf_attach_extbuf(&mbuf, address, reinterpret_cast<std::uintptr_t>(address), bytes,
-                              &record->shared);
-    mbuf.data_len = bytes;
-    mbuf.next = i + 1 < count ? mbufs[i + 1U] : nullptr;
-    length += bytes;
+  rte_mbuf** next = mbufs.data();
+  if (copied_bytes > 0) {
+    std::memcpy(rte_pktmbuf_mtod(*next, std::byte*),
+                memory_.base + packet.fragments.front().offset.value, copied_bytes);
+    (*next)->data_len = static_cast<std::uint16_t>(copied_bytes);
+    ++next;
   }
-  head->nb_segs = count;
-  head->pkt_len = length;
+  if (first.length_bytes > 0) attach(**next++, first, *record);
+  for (const Fragment& fragment : rest)
+    attach(**next++, fragment, *record);
+
+  rte_mbuf* head = mbufs[0];
+  head->nb_segs = static_cast<std::uint16_t>(count);
+  head->pkt_len = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    mbufs[i]->next = i + 1 < count ? mbufs[i + 1] : nullptr;
+    head->pkt_len += mbufs[i]->data_len;
+  }
   if (packet.checksum) {
     request_offloads(*head, packet);
     staged_requests_ = true;
   }
   return head;
+}
+
+void DpdkQueue::attach(rte_mbuf& mbuf, const Fragment& fragment, TxRecord& record) const {
+  std::byte* address = memory_.base + fragment.offset.value;
+  const auto bytes = static_cast<std::uint16_t>(fragment.length_bytes);
+  rte_pktmbuf_attach_extbuf(&mbuf, address, reinterpret_cast<std::uintptr_t>(address), bytes,
+                            &record.shared);
+  mbuf.data_len = bytes;
 }
 
 int DpdkQueue::kick() {
@@ -160,9 +192,18 @@ void DpdkQueue::flush() {
     const std::uint16_t ready =
         staged_requests_ ? rte_eth_tx_prepare(device_.port_id(), index_, first, waiting) : waiting;
     const std::uint16_t sent = rte_eth_tx_burst(device_.port_id(), index_, first, ready);
-    if (sent > 0) ++counters_.tx_kicks;
+    if (sent > 0) counters_.tx_kicks.add();
     done += sent;
-    if (sent < ready) break;  // the ring is full
+    if (sent < ready) {
+      // The ring is full, or else it is empty and the driver does not want this packet.
+      const bool idle = sent == 0 && records_->outstanding() == staged_count_ - done;
+      refusals_ = idle ? refusals_ + 1 : 0;
+      if (refusals_ < refusals_max) break;
+      refusals_ = 0;
+      reject(staged_[done++]);
+      continue;
+    }
+    refusals_ = 0;
     if (ready < waiting) reject(staged_[done++]);
   }
   std::copy(staged_.begin() + static_cast<std::ptrdiff_t>(done),
@@ -171,10 +212,10 @@ void DpdkQueue::flush() {
   if (staged_count_ == 0) staged_requests_ = false;
 }
 
-/// The driver says that it can never send this one: it is completed as dropped.
+/// The driver never sends this one: it is completed as dropped.
 void DpdkQueue::reject(rte_mbuf* packet) {
   record_of(*packet).status = TxStatus::dropped;
-  ++counters_.tx_invalid_descriptors;
+  counters_.tx_invalid_descriptors.add();
   rte_pktmbuf_free(packet);
 }
 
@@ -188,10 +229,10 @@ std::size_t DpdkQueue::reap(std::span<TxCompletion> completions) {
   }
   for (std::size_t i = 0; i < filled; ++i) {
     if (stopped_) completions[i].status = TxStatus::dropped;
-    if (completions[i].status == TxStatus::dropped) ++counters_.tx_dropped;
+    if (completions[i].status == TxStatus::dropped) counters_.tx_dropped.add();
   }
-  counters_.tx_completions += filled;
-  counters_.unexpected_completions = records_->unexpected();
+  counters_.tx_completions.add(filled);
+  counters_.unexpected_completions.set(records_->unexpected());
   return filled;
 }
 
@@ -220,13 +261,13 @@ std::size_t DpdkQueue::receive(std::span<RxPacket> packets) {
   for (std::uint16_t i = 0; i < count; ++i) {
     const rte_mbuf& packet = *first[i];
     if (packet.nb_segs != 1) {  // larger than asked for (PortCapabilities::max_receive_bytes)
-      ++counters_.rx_dropped;
+      counters_.rx_dropped.add();
       continue;
     }
     packets[filled++] = {{rte_pktmbuf_mtod(&packet, const std::byte*), packet.data_len},
                          checksum_of(packet, unverified)};
-    ++counters_.rx_packets;
-    counters_.rx_bytes += packet.data_len;
+    counters_.rx_packets.add();
+    counters_.rx_bytes.add(packet.data_len);
   }
   held_count_ += count;
   return filled;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "nic/dpdk/driver_facts.hpp"
+#include "nic/dpdk/live_counters.hpp"
 #include "nic/dpdk/port_state.hpp"
 #include "nic/dpdk/tx_records.hpp"
 #include "nic/port.hpp"
@@ -20,8 +21,8 @@ class Ethdev;
 /// One receive/transmit queue pair of an ethdev. Owned by the port; every call is the engine
 /// thread's, which becomes a registered DPDK thread with its first one.
 ///
-/// A packet is a chain of mbufs without buffers of their own, each attached to a piece of the DMA
-/// memory, all sharing one TxRecord. `transmit` stages chains, `kick` hands them to tx_burst; what
+/// A packet is a chain of mbufs, each attached to a piece of the DMA memory as an external buffer,
+/// all sharing one TxRecord. `transmit` stages chains, `kick` hands them to tx_burst; what
 /// that does not take stays staged, and is the port's all the same.
 class DpdkQueue final : public Queue {
  public:
@@ -41,7 +42,11 @@ class DpdkQueue final : public Queue {
   [[nodiscard]] int wait_fd() const override { return -1; }
   bool arm_wait() override { return true; }
   void stop() override;
-  [[nodiscard]] const QueueCounters& counters() const override { return counters_; }
+  [[nodiscard]] const QueueCounters& counters() const override {
+    return shown_ = counters_.values();
+  }
+  /// The same for any thread.
+  [[nodiscard]] QueueCounters counters_now() const { return counters_.values(); }
 
   [[nodiscard]] std::uint64_t memory_bytes() const;
   /// Packets whose records DPDK has not called back for; after the port was closed those are
@@ -54,7 +59,9 @@ class DpdkQueue final : public Queue {
   /// Whether the device may be used now; otherwise the thread is known to be out of it.
   [[nodiscard]] bool enter();
   void step_aside();
-  rte_mbuf* chain(const TxPacket& packet);
+  /// A packet as mbufs, or nullptr while there are none left.
+  [[nodiscard]] rte_mbuf* chain(const TxPacket& packet);
+  void attach(rte_mbuf& mbuf, const Fragment& fragment, TxRecord& record) const;
   void flush();
   void reject(rte_mbuf* packet);
   std::size_t reclaim_idle(std::span<TxCompletion> completions);
@@ -72,11 +79,13 @@ class DpdkQueue final : public Queue {
   std::size_t staged_count_ = 0;
   std::array<rte_mbuf*, burst> held_{};  ///< received packets that the caller looks at
   std::size_t held_count_ = 0;
+  std::uint32_t refusals_ = 0;
   bool staged_requests_ = false;  ///< some staged packet asks the device for something
   bool registered_ = false;
   bool aside_ = false;  ///< what state_.aside says
   bool stopped_ = false;
-  QueueCounters counters_;
+  LiveCounters counters_;
+  mutable QueueCounters shown_;  ///< what `counters` gave out
 };
 
 }  // namespace strictsend::nic::dpdk

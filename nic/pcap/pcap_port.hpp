@@ -42,6 +42,12 @@ class PcapPort final : public Port {
   Result<void> accept_flows(const FlowFilter& filter) override {
     return inner_->accept_flows(filter);
   }
+  [[nodiscard]] std::vector<Statistic> device_statistics() const override {
+    return inner_->device_statistics();
+  }
+  void show_statistics(const std::function<std::vector<Statistic>()>& source) override {
+    inner_->show_statistics(source);
+  }
 
  private:
   class PcapQueue final : public Queue {

@@ -12,6 +12,8 @@
 
 SEC("tc")
 int lose(struct __sk_buff* packet) {
+  // Packet sockets leave headers in fragments, where nothing can be read directly.
+  if (bpf_skb_pull_data(packet, sizeof(struct ethhdr) + sizeof(struct iphdr)) < 0) return TC_ACT_OK;
   void* data = (void*)(long)packet->data;
   void* end = (void*)(long)packet->data_end;
   struct ethhdr* ethernet = data;
