@@ -9,6 +9,8 @@ std::string_view serve_help() {
 
 SYNOPSIS
     strictsend serve --nic af_xdp:IFACE --root DIR [OPTION]...
+    strictsend serve --nic dpdk:PORT --address A/BITS --root DIR [OPTION]...
+                     [-- EAL-ARGUMENT...]
 
 DESCRIPTION
     Answers GET and HEAD for the regular files beneath DIR. A file is loaded into
@@ -17,16 +19,24 @@ DESCRIPTION
     Last-Modified describe the very bytes that are sent, whoever writes to the file
     meanwhile.
 
-    Only TCP to the server's address and port is taken from the interface; all else stays
-    with the kernel, so the interface keeps working. Needs root (or CAP_NET_ADMIN,
-    CAP_NET_RAW, CAP_BPF and CAP_SYS_PTRACE) and Linux 5.6; fragments need Linux 6.6.
+    On af_xdp only TCP to the server's address and port is taken from the interface; all
+    else stays with the kernel, so the interface keeps working. Needs root (or
+    CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_SYS_PTRACE) and Linux 5.6; fragments need
+    Linux 6.6.
+
+    On dpdk the whole device is strictsend's, and disappears from the kernel. Hardware
+    must be bound to vfio-pci on a machine whose IOMMU is on (dpdk-devbind.py -b vfio-pci
+    ADDRESS). Checksums, and the cutting of up to 64 KiB of pages into packets, are the
+    device's where its driver can.
 
     No path leads out of DIR: neither ".." nor a symbolic link. Links that stay inside it
     are followed if they are relative. Directories are not listed.
 
 OPTIONS
     --nic af_xdp:IFACE
-        The interface to serve on. Required.
+    --nic dpdk:PORT
+        The interface to serve on, or DPDK's name of a port: a PCI address such as
+        0000:01:00.0, or a virtual device such as net_tap0. Required.
 
     --root DIR
         The directory to serve. Required.
@@ -50,8 +60,13 @@ OPTIONS
 
     --queues N|auto
         How many of the interface's receive queues to serve, with a thread and 15 MiB for
-        each. All that there are have to be (ethtool -L sets how many): packets in others
-        would not be seen. auto takes them all. Default: auto.
+        each. On af_xdp all that there are have to be (ethtool -L sets how many): packets
+        in others would not be seen. auto takes them all; on dpdk, one for each processor
+        as far as the device spreads connections (RSS). Default: auto.
+
+    --mtu N
+        The MTU to set on a dpdk port; up to 9000 or what its driver takes. On af_xdp it
+        is the interface's (ip link set mtu). Default: as the device is.
 
     --cache SIZE
         Memory for files, spare pages for writers included; 512M, 4G. It is taken at the
@@ -91,12 +106,22 @@ OPTIONS
     -h, --help
         Print this and exit.
 
+    -- EAL-ARGUMENT...
+        All that follows goes to DPDK's environment abstraction layer. Unless they say
+        otherwise, threads may run on every processor and nothing is shared with other
+        DPDK processes.
+
 SIGNALS
     SIGTERM, SIGINT and SIGHUP stop the server: no new requests, responses under way are
     finished within --drain-timeout, the interface is given back, and a summary is
     printed. It counts each request that was read once: answered, refused (with a status
     of 4xx or 5xx), or cut off before its response was through. A second signal does not
     wait for the responses.
+
+TELEMETRY
+    On dpdk, dpdk-telemetry.py shows /strictsend/list, and for each port NAME of it
+    /strictsend/port,NAME, /strictsend/queue,NAME,N, /strictsend/device,NAME (the
+    driver's extended statistics) and /strictsend/engine,NAME.
 
 EXIT STATUS
     0  stopped by a signal, everything given back
@@ -107,6 +132,10 @@ EXAMPLES
     strictsend serve --nic af_xdp:eth0 --root /srv/files
     strictsend serve --nic af_xdp:eth0 --root /srv/files --port 8080 --cache 8G \
         --tx fragments --log-level info
+    strictsend serve --nic dpdk:0000:01:00.0 --root /srv/files --address 10.0.0.1/24 \
+        --gateway 10.0.0.254 --queues 4
+    strictsend serve --nic dpdk:net_tap0 --root /srv/files --address 10.0.0.1/24 \
+        -- --no-huge --no-pci --vdev=net_tap0,iface=tap0
 )";
 }
 

@@ -82,8 +82,9 @@ TEST(Addresses, of_interfaces_may_say_their_network) {
 TEST(Nics, name_a_kind_and_an_interface) {
   EXPECT_EQ(parse_nic("af_xdp:eth0").value(), "af_xdp:eth0");
   EXPECT_EQ(parse_nic("discard:").value(), "discard:");
+  EXPECT_EQ(parse_nic("dpdk:0000:01:00.0").value(), "dpdk:0000:01:00.0");
   for (const char* text : {"", "eth0", "af_xdp", "af_xdp:", "af_xdp:a b", "af_xdp:a/b",
-                           "af_xdp:sixteen-letters-", "dpdk:0", "af_xdp:.."})
+                           "af_xdp:sixteen-letters-", "dpdk:", "af_xdp:.."})
     EXPECT_FALSE(parse_nic(text)) << text;
 }
 
@@ -196,6 +197,20 @@ TEST(ServeOptions, say_which_required_one_is_missing) {
   EXPECT_NE(parse_serve_options(no_nic).error().find("--nic is missing"), std::string::npos);
   const std::vector<std::string> no_root{"--nic", "af_xdp:eth0"};
   EXPECT_NE(parse_serve_options(no_root).error().find("--root is missing"), std::string::npos);
+}
+
+TEST(ServeOptions, what_stands_behind_two_dashes_is_dpdks) {
+  const std::vector<std::string> line{"--nic", "dpdk:net_tap0", "--root", "/srv", "--mtu", "9000",
+                                      "--",    "--no-huge",     "--root"};
+  const auto options = parse_serve_options(line);
+  ASSERT_TRUE(options) << options.error();
+  EXPECT_EQ(options->engine.nic, "dpdk:net_tap0");
+  EXPECT_EQ(options->engine.mtu_bytes, 9000U);
+  EXPECT_EQ(options->engine.nic_arguments, (std::vector<std::string>{"--no-huge", "--root"}));
+  const auto refused = parse({"--", "--no-huge"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(),
+            "what stands behind -- are arguments for DPDK, which --nic dpdk:PORT alone takes");
 }
 
 TEST(ServeOptions, help_needs_nothing_else_and_explains_every_option) {

@@ -32,8 +32,11 @@ enum class Protection : std::uint8_t {
 using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0, 1}
 
 struct EngineConfig {
-  std::string nic;  ///< "af_xdp:IFACE" or "discard:" (takes every packet, sends none)
-  std::vector<std::string> nic_arguments;  ///< of the backend
+  /// "af_xdp:IFACE", "dpdk:PORT" (a PCI address, or a virtual device's name), or "discard:" (takes
+  /// every packet, sends none).
+  std::string nic;
+  std::vector<std::string> nic_arguments;  ///< DPDK's, for its EAL: a process has one, so only the
+                                           ///< first engine's count
   std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread and 15 MiB of buffers each;
                              ///< 0: all that it has
   /// Default: the interface's first IPv4 address. Where no kernel stands behind the port, the
