@@ -47,7 +47,7 @@ constexpr DriverFacts ring{.close_ends_dma = false,
                            .peer_may_be_local = true,
                            .is_virtual = true};
 
-constexpr std::array<std::pair<std::string_view, DriverFacts>, 9> known{{
+constexpr std::array<std::pair<std::string_view, DriverFacts>, 9> drivers_known{{
     {"net_e1000_em", intel_gigabit(true)},
     {"net_e1000_igb", intel_gigabit(false)},
     {"net_virtio", virtio},
@@ -62,9 +62,9 @@ constexpr std::array<std::pair<std::string_view, DriverFacts>, 9> known{{
 }  // namespace
 
 DriverFacts facts_of_driver(std::string_view driver_name) {
-  const auto found = std::find_if(known.begin(), known.end(),
+  const auto found = std::find_if(drivers_known.begin(), drivers_known.end(),
                                   [&](const auto& entry) { return entry.first == driver_name; });
-  return found != known.end() ? found->second : DriverFacts{};
+  return found != drivers_known.end() ? found->second : DriverFacts{};
 }
 
 }  // namespace strictsend::nic::dpdk

@@ -15,6 +15,7 @@ namespace {
 OracleReport run(std::uint64_t seed, RingBridge::Options bridge = {}) {
   OracleOptions options;
   options.seed = seed;
+  options.checksum_offload = options.segmentation = seed % 2 == 0;
   options.adapt = over_ring(bridge);
   return run_oracle(options);
 }

@@ -2,14 +2,36 @@
 #include "tests/support/ring_bridge.hpp"
 
 #include <array>
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <span>
 #include <utility>
+
+#include "nic/wire/layout.hpp"
 
 namespace strictsend::testing {
 namespace {
 
 constexpr std::size_t packets_held_max = 1024;
+constexpr std::uint64_t header_bytes_max = 128;
+
+std::uint64_t offloads_of(const nic::PortCapabilities& can) {
+  std::uint64_t offloads = 0;
+  if (can.checksum_offload) offloads |= RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+  if (can.segmented_bytes_max != 0)
+    offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+  return offloads;
+}
+
+/// What the first mbuf's flags and lengths ask for.
+void read_requests(const rte_mbuf& head, nic::TxPacket& packet) {
+  if ((head.ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM)
+    packet.checksum = {static_cast<std::uint16_t>(head.l2_len + head.l3_len),
+                       offsetof(wire::TcpLayout, checksum)};
+  if ((head.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0)
+    packet.segmentation = {static_cast<std::uint16_t>(head.l2_len + head.l3_len + head.l4_len),
+                           static_cast<std::uint16_t>(head.tso_segsz)};
+}
 
 }  // namespace
 
@@ -20,7 +42,11 @@ MakeAdapter over_ring(RingBridge::Options options) {
 }
 
 RingBridge::RingBridge(nic::SimPort& sim, const nic::DmaMemory& memory, const Options& options)
-    : sim_(sim), memory_(memory), options_(options), ring_(memory), held_(packets_held_max) {
+    : sim_(sim),
+      memory_(memory),
+      options_(options),
+      ring_(memory, 1, 256, offloads_of(sim.capabilities())),
+      held_(packets_held_max) {
   for (std::size_t i = packets_held_max; i-- > 0;)
     cookies_.push_back(static_cast<std::uint32_t>(i));
 }
@@ -40,17 +66,24 @@ bool RingBridge::pass_on(rte_mbuf& chain) {
   if (cookies_.empty()) return false;
   std::array<nic::Fragment, 32> fragments{};
   std::size_t count = 0;
-  for (const rte_mbuf* piece = &chain; piece != nullptr; piece = piece->next) {
-    const auto* address = rte_pktmbuf_mtod(piece, const std::byte*);
-    fragments.at(count++) = {ArenaOffset{static_cast<std::uint64_t>(address - memory_.base)},
-                             piece->data_len};
-  }
-  const nic::TxPacket packet{std::span(fragments).first(count), std::nullopt, cookies_.back()};
+  for (const rte_mbuf* piece = &chain; piece != nullptr; piece = piece->next)
+    fragments.at(count++) = fragment_of(*piece, cookies_.back());
+  nic::TxPacket packet{std::span(fragments).first(count), std::nullopt, cookies_.back()};
+  read_requests(chain, packet);
   if (sim_.queue(0).transmit({&packet, 1}) == 0) return false;
   cookies_.pop_back();
   held_[packet.cookie] = &chain;
   if (options_.frees_early) rte_pktmbuf_free(std::exchange(held_[packet.cookie], nullptr));
   return true;
+}
+
+nic::Fragment RingBridge::fragment_of(const rte_mbuf& piece, std::uint32_t cookie) const {
+  const auto* bytes = rte_pktmbuf_mtod(&piece, const std::byte*);
+  if (bytes >= memory_.base && bytes < memory_.base + memory_.size_bytes)
+    return {ArenaOffset{static_cast<std::uint64_t>(bytes - memory_.base)}, piece.data_len};
+  const ArenaOffset copy{offset_of(memory_.receive_end).value - (cookie + 1) * header_bytes_max};
+  std::copy_n(bytes, piece.data_len, memory_.base + copy.value);
+  return {copy, piece.data_len};
 }
 
 void RingBridge::take_completions() {

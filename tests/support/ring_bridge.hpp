@@ -14,7 +14,10 @@ namespace strictsend::testing {
 /// DPDK's port on a net_ring whose other end is the simulated NIC: the mbufs that tx_burst hands
 /// over are put under the simulated device's descriptors, which reads their memory as late as it
 /// is told to, and are freed when that completes them. So the port's completions are those of a
-/// device with late DMA, in virtual time.
+/// device with late DMA, in virtual time. Offloads that the simulated device has are the port's.
+///
+/// `memory` goes beyond the simulated port's receive frames: there is room for headers that come in
+/// an mbuf's own buffer, which the simulated device cannot reach.
 class RingBridge final : public PortAdapter {
  public:
   struct Options {
@@ -30,6 +33,7 @@ class RingBridge final : public PortAdapter {
 
  private:
   bool pass_on(rte_mbuf& chain);
+  [[nodiscard]] nic::Fragment fragment_of(const rte_mbuf& piece, std::uint32_t cookie) const;
   void take_completions();
   void deliver_received();
 

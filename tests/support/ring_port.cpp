@@ -22,7 +22,8 @@ T* must(T* made, const char* what) {
 
 }  // namespace
 
-RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned ring_entries) {
+RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned ring_entries,
+                   std::uint64_t offloads) {
   static std::atomic<unsigned> instances = 0;
   const std::string name = "strictsend" + std::to_string(instances++);
   const auto started =
@@ -43,6 +44,7 @@ RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned 
   nic::dpdk::DpdkConfig config;
   config.device = "net_ring_" + name;
   config.queues = queues;
+  config.consumer_tx_offloads = offloads;
   auto port = nic::dpdk::open_dpdk_port(config, {}, memory);
   if (!port) throw std::runtime_error(port.error().message());
   port_ = std::move(*port);

@@ -20,7 +20,9 @@ namespace strictsend::testing {
 /// EAL, for the process, with the first one. Everything must have been freed when it ends.
 class RingPort {
  public:
-  RingPort(const nic::DmaMemory& memory, std::uint32_t queues = 1, unsigned ring_entries = 256);
+  /// `offloads`: RTE_ETH_TX_OFFLOAD_* that the test does for the packets that it takes.
+  RingPort(const nic::DmaMemory& memory, std::uint32_t queues = 1, unsigned ring_entries = 256,
+           std::uint64_t offloads = 0);
   RingPort(const RingPort&) = delete;
   RingPort& operator=(const RingPort&) = delete;
   ~RingPort();

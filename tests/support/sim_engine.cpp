@@ -16,22 +16,23 @@ constexpr std::uint32_t tx_slots = 512;
 constexpr std::uint32_t tx_buffer_bytes = 2048;
 constexpr std::uint32_t tx_frames = tx_slots * tx_buffer_bytes / page_bytes;
 constexpr std::uint32_t receive_frames = 256;
+constexpr std::uint32_t adapter_frames = 32;  ///< behind the simulated port's, for a PortAdapter
 
 std::unique_ptr<pagecache::PageCache> make_cache(pagecache::CacheConfig config,
                                                  const pagecache::CacheTuning& tuning) {
-  config.port_frames = tx_frames + receive_frames;
+  config.port_frames = tx_frames + receive_frames + adapter_frames;
   auto cache = pagecache::PageCache::create(config, tuning);
   if (!cache) throw std::runtime_error(cache.error().message());
   return std::move(*cache);
 }
 
-nic::DmaMemory memory_of(pagecache::PageCache& cache) {
+nic::DmaMemory memory_of(pagecache::PageCache& cache, std::uint32_t more_frames = 0) {
   const FrameIndex begin = cache.port_frames_begin();
   return {.base = cache.dma_view(),
           .size_bytes = cache.arena_bytes(),
           .fd = cache.arena_fd(),
           .receive_begin = begin.plus(tx_frames),
-          .receive_end = begin.plus(tx_frames + receive_frames)};
+          .receive_end = begin.plus(tx_frames + receive_frames + more_frames)};
 }
 
 std::unique_ptr<nic::SimPort> make_port(const nic::SimConfig& config, pagecache::PageCache& cache) {
@@ -47,7 +48,8 @@ SimEngine::SimEngine(Options options)
       now_(options_.sim.start_at),
       cache_(make_cache(options_.cache, options_.tuning)),
       port_(make_port(options_.sim, *cache_)),
-      adapter_(options_.adapt ? options_.adapt(*port_, memory_of(*cache_)) : nullptr),
+      adapter_(options_.adapt ? options_.adapt(*port_, memory_of(*cache_, adapter_frames))
+                              : nullptr),
       notifier_(UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       events_(notifier_),
       splices_(256) {
@@ -58,8 +60,9 @@ SimEngine::SimEngine(Options options)
   config.address = options_.addresses.engine;
   config.tcp.mss_bytes = static_cast<std::uint16_t>(options_.sim.mtu_bytes - 40);
   config.tcp.receive_buffer_bytes = 16384;
+  config.tcp.segment_bytes_max = engine::segment_bytes_max(
+      (adapter_ ? adapter_->port() : *port_).capabilities(), options_.linear);
   config.linear = options_.linear;
-  config.tcp.segment_bytes_max = engine::segment_bytes_max(port_->capabilities(), options_.linear);
   config.connections_max = 256;
   config.receive_buffer_bytes = 16384;
   config.tx_slots = tx_slots;

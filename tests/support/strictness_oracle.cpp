@@ -62,6 +62,9 @@ class Oracle {
     if (options_.segmentation) {
       o.sim.segmented_bytes_max = chance(50) ? 65'535 : 9'000;
       o.sim.segmented_fragments_max = static_cast<std::uint32_t>(pick(5, 18));
+      // What stands between takes all that its own device would, and splits headers off.
+      if (options_.adapt) o.sim.segmented_bytes_max = 65'535;
+      if (options_.adapt) o.sim.segmented_fragments_max = 19;
     }
     o.sim.fragment_crosses_page = chance(50);
     o.sim.to_peer.delay = o.sim.from_peer.delay =

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include "nic/discard/discard_port.hpp"
+#include "nic/dpdk/nic_config.h"
 #include "nic/gather.hpp"
+#include "nic/open_port.hpp"
 #include "nic/validate.hpp"
 #include "tests/support/dma_buffer.hpp"
 
@@ -301,6 +303,33 @@ TEST_F(Discarding, refuses_memory_it_cannot_receive_into) {
   ASSERT_FALSE(port);
   EXPECT_NE(port.error().message().find("receive frames"), std::string::npos);
 }
+
+// open_port.
+
+std::string refusal_of(const OpenPortOptions& options) {
+  const auto port = open_port(options);
+  return port ? "opened" : port.error().message();
+}
+
+TEST(OpenPort, says_what_a_specification_lacks) {
+  EXPECT_NE(refusal_of({.spec = "eth0"}).find("is not KIND:DEVICE; for example af_xdp:eth0"),
+            std::string::npos);
+  EXPECT_NE(refusal_of({.spec = "netmap:eth0"})
+                .find("known are af_xdp:INTERFACE, dpdk:PORT and discard:"),
+            std::string::npos);
+  EXPECT_NE(refusal_of({.spec = "discard:", .arguments = {"--no-huge"}}).find("takes none"),
+            std::string::npos);
+  EXPECT_NE(refusal_of({.spec = "discard:", .mtu_bytes = 9000}).find("ip link set mtu"),
+            std::string::npos);
+}
+
+#if !STRICTSEND_HAVE_DPDK
+TEST(OpenPort, a_build_without_dpdk_says_how_to_get_it) {
+  EXPECT_NE(refusal_of({.spec = "dpdk:net_tap0"})
+                .find("this build has no DPDK: install libdpdk-dev and build with -Ddpdk=enabled"),
+            std::string::npos);
+}
+#endif
 
 }  // namespace
 }  // namespace strictsend::nic
