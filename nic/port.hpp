@@ -26,8 +26,9 @@ using MacAddress = std::array<std::uint8_t, 6>;
 ///     [ frame 0 | port region: header buffers, receive buffers … | cache frames … ]
 ///               ^ port_region_begin                    ^ port_region_end
 ///
-/// A port may write only inside the port region's receive part, which the engine assigns to it in
-/// `receive_region`.
+/// A port may write only inside the port region's receive part, and into the header piece of a
+/// packet that it has taken and not yet handed to the device (metadata in its headroom, a checksum
+/// field).
 struct DmaMemory {
   std::byte* base = nullptr;     ///< page aligned, readable and writable
   std::uint64_t size_bytes = 0;  ///< whole pages
@@ -144,9 +145,9 @@ struct QueueCounters {
       0;  ///< completions of descriptors not outstanding: a device fault
 };
 
-/// One transmit/receive queue pair. Every call is made by its one engine thread (`stop` too); none
-/// blocks, allocates or throws. Each call takes a burst, so that the virtual call is paid once per
-/// burst.
+/// One transmit/receive queue pair. Every call is made by its one engine thread (`stop` too, which
+/// alone may wait, for seconds); none allocates or throws. Each call takes a burst, so that the
+/// virtual call is paid once per burst.
 class Queue {
  public:
   Queue() = default;
@@ -160,7 +161,8 @@ class Queue {
   /// asserted.
   virtual std::size_t transmit(std::span<const TxPacket> packets) = 0;
 
-  /// Makes the device see what was taken: the ring kick, and the only system call on this path.
+  /// Makes the device see what was taken: the ring kick, and the only system call on this path
+  /// (but for a driver that is software, and makes some wherever it is called).
   /// Also renews the receive ring. Returns a plain errno: 0, or what the device failed with
   /// (ENETDOWN …); being busy is 0. ENODEV: the device is gone for good, and is to be stopped.
   virtual int kick() = 0;

@@ -246,6 +246,7 @@ Result<void> Engine::Impl::start_threads() {
   loop.secret = *key;
 
   loop.ring = ring_.get();
+  std::optional<Error> error;
   for (std::uint32_t i = 0; i < ring_->size(); ++i) {
     loop.number = i;
     loop.keeps_interface = i == 0;
@@ -256,8 +257,17 @@ Result<void> Engine::Impl::start_threads() {
     auto thread = engine::LoopThread::start(
         std::make_unique<engine::QueueLoop>(loop, queue, port, *cache_, notifier_, monotonic_now()),
         queue, ring_->wake_up(i), microseconds(config_.spin_us));
-    if (!thread) return tl::unexpected(std::move(thread.error()));
+    if (!thread) {
+      error = std::move(thread.error());
+      break;
+    }
     threads_.push_back(std::move(*thread));
+  }
+  if (error) {
+    // The threads that run are stopped next, and may wait for every other queue to be.
+    for (std::size_t i = threads_.size(); i < ring_->size(); ++i)
+      port_->queue(i).stop();
+    return tl::unexpected(std::move(*error));
   }
   port_->show_statistics([this] { return statistics(); });
   return {};

@@ -87,7 +87,6 @@ void QueueLoop::receive_packets() {
   for (std::size_t bursts = 0; bursts < receive_bursts; ++bursts) {
     const std::size_t count = queue_.receive(packets);
     if (count > 0) worked_ = true;
-    counters_.segments_received.add(count);
     for (std::size_t i = 0; i < count; ++i)
       receive_packet(packets[i], std::nullopt);
     // Also when there is none: the port may hold buffers of packets that it dropped by itself.
@@ -144,7 +143,7 @@ void QueueLoop::run_timers() {
 
 void QueueLoop::watch_device() {
   if (stopped_) return;
-  if (port_.queues_stop_together && config_.ring != nullptr && config_.ring->device_stops()) {
+  if (must_stop_device()) {
     give_up_device();
     return;
   }

@@ -100,6 +100,11 @@ class QueueLoop {
   [[nodiscard]] bool has_work() const {
     return !stopped_ && (!ready_.empty() || pending_count_ > 0);
   }
+  /// Whether another queue's failure wants this one stopped, at the next turn.
+  [[nodiscard]] bool must_stop_device() const {
+    return !stopped_ && port_.queues_stop_together && config_.ring != nullptr &&
+           config_.ring->device_stops();
+  }
   /// Whether the device was stopped: by `stop_device`, or because it completed nothing any more.
   [[nodiscard]] bool stopped() const { return stopped_; }
   [[nodiscard]] std::uint32_t packets_outstanding() const { return outstanding_; }

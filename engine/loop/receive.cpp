@@ -74,7 +74,7 @@ void QueueLoop::receive_packet(const nic::RxPacket& received,
     receive_other(received);
     return;
   }
-  counters_.segments_received.add();
+  if (!handed_from) counters_.segments_received.add();
   // A port that hears more than what is sent to it (promiscuous, flooded by a switch) hands on
   // other hosts' packets too.
   if (!parsed || parsed->destination != config_.address ||

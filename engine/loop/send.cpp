@@ -119,8 +119,10 @@ void QueueLoop::transmit_pending() {
     handed = handed || taken > 0;
     if (taken < count) break;
   }
-  // While descriptors are out the kernel may need another kick to get on with them.
-  if (handed || outstanding_ > 0) kick_error_ = queue_.kick();
+  // While descriptors are out the kernel may need another kick to get on with them. And a kick
+  // alone tells whether a device that failed, or that takes nothing, is back or gone.
+  if (handed || outstanding_ > 0 || pending_count_ > 0 || kick_error_ != 0)
+    kick_error_ = queue_.kick();
 }
 
 void QueueLoop::complete(TxSlot& slot) {

@@ -13,39 +13,33 @@ namespace {
 constexpr DriverFacts intel_gigabit(bool report_each) {
   // A buffer is freed when its slot is used again, a round of the ring later; the descriptors tell
   // (em_rxtx.c, igb_rxtx.c: eth_em_tx_descriptor_status rounds up to the next reporting one).
-  return {.newest_status_is_true = true, .report_each = report_each};
+  return {.newest_status_is_true = true, .report_each = report_each, .close_ends_dma = true};
 }
 
 /// Frees only inside a tx_burst that has packets, and only above the threshold (virtio_rxtx.c,
 /// virtio_xmit_pkts).
 constexpr DriverFacts virtio{
-    .free_eagerly = true, .peer_may_be_local = true, .tx_descriptors = 256};
+    .free_eagerly = true, .close_ends_dma = true, .peer_may_be_local = true, .tx_descriptors = 256};
 
 /// Any call of tx_burst frees what is done (vmxnet3_rxtx.c, vmxnet3_xmit_pkts).
-constexpr DriverFacts vmxnet3{};
+constexpr DriverFacts vmxnet3{.close_ends_dma = true};
 
 /// They write to a file descriptor or copy to a shared ring inside tx_burst.
-constexpr DriverFacts synchronous{.completes_in_burst = true,
-                                  .close_ends_dma = false,
-                                  .spreads_by_itself = true,
-                                  .is_virtual = true};
+constexpr DriverFacts synchronous{
+    .completes_in_burst = true, .spreads_by_itself = true, .is_virtual = true};
 constexpr DriverFacts synchronous_local{.completes_in_burst = true,
-                                        .close_ends_dma = false,
                                         .spreads_by_itself = true,
                                         .peer_may_be_local = true,
                                         .is_virtual = true};
 /// Sums each piece as if it began on an even byte (rte_eth_tap.c, tap_write_mbufs).
 constexpr DriverFacts tap{.completes_in_burst = true,
-                          .close_ends_dma = false,
                           .spreads_by_itself = true,
                           .peer_may_be_local = true,
                           .sums_pieces_apart = true,
                           .is_virtual = true};
 /// Hands the mbufs themselves to whoever reads the ring.
-constexpr DriverFacts ring{.close_ends_dma = false,
-                           .spreads_by_itself = true,
-                           .peer_may_be_local = true,
-                           .is_virtual = true};
+constexpr DriverFacts ring{
+    .spreads_by_itself = true, .peer_may_be_local = true, .is_virtual = true};
 
 constexpr std::array<std::pair<std::string_view, DriverFacts>, 9> drivers_known{{
     {"net_e1000_em", intel_gigabit(true)},

@@ -20,9 +20,9 @@ struct DriverFacts {
   bool completes_in_burst = false;
   /// Freeing waits for the ring to fill up unless the threshold says "at once".
   bool free_eagerly = false;
-  /// A closed port has no device behind it that could still read: true for hardware, not for
-  /// software whose packets others hold.
-  bool close_ends_dma = true;
+  /// A closed port has no device behind it that could still read, even if mbufs were forgotten:
+  /// hardware that is reset. Of others what was not called back stays quarantined.
+  bool close_ends_dma = false;
   /// Packets come to several queues without RSS being configured.
   bool spreads_by_itself = false;
   /// The other end may be on this machine and leave checksums unfinished.

@@ -12,6 +12,8 @@
 #include <system_error>
 #include <thread>
 
+#include <spdlog/spdlog.h>
+
 #include "nic/dpdk/eal.hpp"
 
 namespace strictsend::nic::dpdk {
@@ -146,7 +148,6 @@ Result<void> Ethdev::start(const DevicePlan& plan, const DriverFacts& driver,
   driver_ = driver;
   rx_pools_ = rx_pools;
   queues_ = plan.queues;
-  tx_descriptors_ = driver.tx_descriptors;
   if (auto done = configure(); !done) return done;
   if (const int result = rte_eth_dev_start(port_id_); result != 0)
     return failed("rte_eth_dev_start", result);
@@ -160,17 +161,33 @@ Result<void> Ethdev::configure() {
   conf.rxmode.offloads = plan_.rx_offloads;
   conf.txmode.offloads = plan_.tx_offloads;
   conf.rx_adv_conf.rss_conf.rss_hf = plan_.rss_types;
+  // Asking drivers that have no such event would be refused.
+  rte_eth_dev_info info;
+  if (rte_eth_dev_info_get(port_id_, &info) == 0 && info.dev_flags != nullptr)
+    conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0 ? 1 : 0;
   if (const int result = rte_eth_dev_configure(port_id_, queues_, queues_, &conf); result != 0)
     return failed("rte_eth_dev_configure", result);
   if (plan_.mtu_bytes != facts_.mtu_bytes) {
     if (const int result = rte_eth_dev_set_mtu(port_id_, plan_.mtu_bytes); result != 0)
       return failed("rte_eth_dev_set_mtu", result);
   }
+  return set_up_queues();
+}
+
+Result<void> Ethdev::choose_descriptors(const DriverFacts& driver) {
+  rte_eth_dev_info info;
+  if (const int result = rte_eth_dev_info_get(port_id_, &info); result != 0)
+    return failed("rte_eth_dev_info_get", result);
+  tx_descriptors_ = driver.tx_descriptors;
+  // Virtio compares its threshold with the whole ring, so the whole ring it is.
+  constexpr std::uint16_t ring_max = 4096;
+  if (driver.free_eagerly && info.tx_desc_lim.nb_max <= ring_max && info.tx_desc_lim.nb_max > 0)
+    tx_descriptors_ = info.tx_desc_lim.nb_max;
   if (const int result =
           rte_eth_dev_adjust_nb_rx_tx_desc(port_id_, &rx_descriptors_, &tx_descriptors_);
       result != 0)
     return failed("rte_eth_dev_adjust_nb_rx_tx_desc", result);
-  return set_up_queues();
+  return {};
 }
 
 Result<void> Ethdev::set_up_queues() {
@@ -183,7 +200,8 @@ Result<void> Ethdev::set_up_queues() {
   tx.offloads = plan_.tx_offloads;
   if (driver_.report_each) {
     tx.tx_rs_thresh = 1;
-    tx.tx_thresh.wthresh = 0;  // Intel's condition for it
+    // Above 0 the NIC writes back in batches, whatever descriptors ask for.
+    tx.tx_thresh.wthresh = 0;
   }
   if (driver_.free_eagerly) tx.tx_free_thresh = static_cast<std::uint16_t>(tx_descriptors_ - 4);
   const int socket = rte_eth_dev_socket_id(port_id_);
@@ -233,18 +251,30 @@ Result<void> Ethdev::reset() {
   return {};
 }
 
-void Ethdev::close() {
+bool Ethdev::close() {
   const std::lock_guard lock(mutex_);
-  if (closed_) return;
+  if (closed_) return let_go_;
   closed_ = true;
   forget_events();
-  static_cast<void>(rte_eth_dev_stop(port_id_));
-  static_cast<void>(rte_eth_dev_close(port_id_));
+  // A device that does not stop is not closed either (rte_eth_dev_close refuses), so ask twice.
+  int result = rte_eth_dev_stop(port_id_);
+  if (result != 0) result = rte_eth_dev_stop(port_id_);
+  if (result == 0) result = rte_eth_dev_close(port_id_);
+  let_go_ = result == 0;
+  if (!let_go_)
+    spdlog::error("{}: the driver does not stop the device (error {}): its memory is kept",
+                  facts_.name, result);
+  return let_go_;
+}
+
+bool Ethdev::is_removed() const {
+  const std::lock_guard lock(mutex_);
+  return !closed_ && rte_eth_dev_is_removed(port_id_) == 1;
 }
 
 Ethdev::~Ethdev() {
   if (queues_ == 0) return;  // only looked at
-  close();
+  if (!close()) return;
   // So that the same name can be probed again; unless the device has other ports.
   if (device_ != nullptr && !has_other_ports(device_)) static_cast<void>(rte_dev_remove(device_));
 }

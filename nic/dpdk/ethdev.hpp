@@ -44,19 +44,25 @@ class Ethdev {
   [[nodiscard]] bool is_link_up() const;
   [[nodiscard]] std::vector<Statistic> extended_statistics() const;
 
-  /// Configures and starts it. `rx_pools` has a pool for each queue, and outlives the device.
+  /// Settles how many descriptors each queue has, near what the driver's facts want.
+  Result<void> choose_descriptors(const DriverFacts& driver);
+  /// Configures and starts it, after `choose_descriptors`. `rx_pools` has a pool for each queue,
+  /// and outlives the device.
   Result<void> start(const DevicePlan& plan, const DriverFacts& driver,
                      const std::vector<rte_mempool*>& rx_pools);
+  /// Whether the bus has lost it. For drivers that raise no event.
+  [[nodiscard]] bool is_removed() const;
   /// From now until `close`, during which the last event may still come.
   void tell_events(EthdevEvents& events);
   /// Stops, resets and starts it again as it was.
   Result<void> reset();
-  /// Stops it and gives it back to the driver: no DMA afterwards. Idempotent.
-  void close();
+  /// Stops it and gives it back to the driver. False: the driver refused, and the device may go on
+  /// reading memory. Idempotent.
+  bool close();
   /// What was configured for a queue, whatever had been asked for.
   [[nodiscard]] bool reports_each_descriptor() const { return reports_each_; }
 
-  /// Descriptors of each receive queue that `start` will ask for.
+  /// Descriptors of each receive queue.
   [[nodiscard]] std::uint16_t rx_descriptors() const { return rx_descriptors_; }
 
  private:
@@ -81,6 +87,7 @@ class Ethdev {
   /// The port's life against readers of statistics, which come on threads of their own.
   mutable std::mutex mutex_;
   bool closed_ = false;
+  bool let_go_ = true;  ///< what closing came to
   EthdevEvents* events_ = nullptr;
 };
 

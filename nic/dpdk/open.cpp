@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/port.hpp"
 
@@ -84,8 +86,7 @@ Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
   std::vector<rte_mempool*> rx_pools;
   std::vector<rte_mempool*> tx_pools;
   for (std::uint16_t i = 0; i < plan.queues; ++i) {
-    const std::string suffix =
-        "-" + std::to_string(parts.device->port_id()) + "-" + std::to_string(i);
+    const std::string suffix = fmt::format("-{}-{}", parts.device->port_id(), i);
     auto rx = MbufPool::create("strictsend-rx" + suffix, rx_mbufs, plan.rx_data_bytes, socket);
     if (!rx) return tl::unexpected(std::move(rx.error()));
     auto tx = MbufPool::create("strictsend-tx" + suffix, packets_each * mbufs_per_packet,

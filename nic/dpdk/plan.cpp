@@ -49,7 +49,7 @@ Result<std::uint16_t> choose_mtu(const DpdkConfig& config, const DeviceFacts& de
   return static_cast<std::uint16_t>(config.mtu_bytes);
 }
 
-std::string describe(const DeviceFacts& device, const DevicePlan& plan, const DriverFacts& driver) {
+std::string describe(const DeviceFacts& device, const DevicePlan& plan) {
   const PortCapabilities& can = plan.capabilities;
   std::string text = "dpdk:" + device.name + " (" + device.driver;
   text += plan.queues == 1 ? ", 1 queue" : ", " + std::to_string(plan.queues) + " queues";
@@ -58,7 +58,6 @@ std::string describe(const DeviceFacts& device, const DevicePlan& plan, const Dr
                                 : ", linear packets: the driver takes one segment a packet";
   if (can.segmented_bytes_max > 0) text += ", segmentation offload";
   text += can.checksum_offload ? ", checksum offload" : ", software checksums";
-  if (driver.newest_status_is_true) text += ", completions by descriptor status";
   return text + ")";
 }
 
@@ -84,8 +83,9 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   const bool several = (device.tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
   const bool sums = config.want_checksum_offload && !driver.sums_pieces_apart &&
                     (offered & checksums) == checksums;
-  const bool cuts =
-      config.want_segmentation && several && sums && (offered & segmentation) == segmentation;
+  // One piece for the headers and one for payload at least.
+  const bool cuts = device.segments_max != 1 && config.want_segmentation && several && sums &&
+                    (offered & segmentation) == segmentation;
   plan.tx_offloads = device.tx_offloads & ((several ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0) |
                                            (sums ? checksums : 0) | (cuts ? segmentation : 0));
   // At least what drivers have their buffers in: some refuse less.
@@ -114,7 +114,7 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   can.late_completion = !driver.completes_in_burst && !driver.newest_status_is_true;
   can.owns_interface = true;
   can.queues_stop_together = plan.queues > 1;
-  can.description = describe(device, plan, driver);
+  can.description = describe(device, plan);
   return plan;
 }
 

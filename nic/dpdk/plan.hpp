@@ -36,7 +36,7 @@ struct DpdkConfig {
   bool want_checksum_offload = true;
   bool want_segmentation = true;
   /// RTE_ETH_TX_OFFLOAD_* that the driver knows nothing of, but whoever reads a net_ring's packets
-  /// does; the ring carries the requests.
+  /// does: the ring carries the requests. (And on net_null nobody minds.)
   std::uint64_t consumer_tx_offloads = 0;
 };
 

@@ -24,7 +24,7 @@ DpdkPort::DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& drive
 DpdkPort::~DpdkPort() {
   hide_telemetry(*this);
   // The engine threads have ended, whether or not they came so far as to stop their queues.
-  parts_.device->close();
+  state_.let_go.store(parts_.device->close(), std::memory_order_relaxed);
   state_.phase.store(PortState::Phase::closed, std::memory_order_seq_cst);
   watcher_.stop();
 }

@@ -28,6 +28,8 @@ struct PortState {
   std::atomic<Phase> phase = Phase::running;
   /// Whether a queue's thread is out of the device; written by that thread.
   std::unique_ptr<std::atomic<bool>[]> aside;
+  /// Before `closed`: the driver has really stopped and closed the device.
+  std::atomic<bool> let_go = false;
   std::atomic<std::uint32_t> stopped = 0;  ///< queues whose `stop` was called
   std::atomic<bool> link_up = true;        ///< written by the watcher
 };

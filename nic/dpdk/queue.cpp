@@ -91,10 +91,10 @@ bool DpdkQueue::enter() {
     step_aside();
     return false;
   }
-  if (!registered_) {
+  if (!entered_) {
+    entered_ = true;
     // Gives the thread a cache of every mempool. Without (too many threads) it works, slower.
-    static_cast<void>(rte_thread_register());
-    registered_ = true;
+    registered_ = rte_lcore_id() == LCORE_ID_ANY && rte_thread_register() == 0;
   }
   return true;
 }
@@ -224,7 +224,8 @@ std::size_t DpdkQueue::reap(std::span<TxCompletion> completions) {
   if (!stopped_) {
     if (filled == 0 && records_->outstanding() > 0 && enter()) filled = reclaim_idle(completions);
   } else if (driver_.close_ends_dma &&
-             state_.phase.load(std::memory_order_acquire) == PortState::Phase::closed) {
+             state_.phase.load(std::memory_order_acquire) == PortState::Phase::closed &&
+             state_.let_go.load(std::memory_order_relaxed)) {
     filled += records_->complete_all(completions.subspan(filled), TxStatus::dropped);
   }
   for (std::size_t i = 0; i < filled; ++i) {
@@ -289,7 +290,7 @@ void DpdkQueue::stop() {
   step_aside();
   // As long as another queue's thread may be inside the device, it cannot be closed.
   if (state_.stopped.fetch_add(1, std::memory_order_acq_rel) + 1 == state_.queues) {
-    device_.close();
+    state_.let_go.store(device_.close(), std::memory_order_relaxed);
     state_.phase.store(PortState::Phase::closed, std::memory_order_release);
   } else {
     const Time limit = monotonic_now() + others_limit;

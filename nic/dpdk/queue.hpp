@@ -81,8 +81,9 @@ class DpdkQueue final : public Queue {
   std::size_t held_count_ = 0;
   std::uint32_t refusals_ = 0;
   bool staged_requests_ = false;  ///< some staged packet asks the device for something
-  bool registered_ = false;
-  bool aside_ = false;  ///< what state_.aside says
+  bool entered_ = false;
+  bool registered_ = false;  ///< the thread, by this queue
+  bool aside_ = false;       ///< what state_.aside says
   bool stopped_ = false;
   LiveCounters counters_;
   mutable QueueCounters shown_;  ///< what `counters` gave out

@@ -52,7 +52,7 @@ void Watcher::run() {
     if (wish == Wish::end) return;
     lock.unlock();
     if (wish == Wish::reset) reset();
-    if (wish == Wish::give_up) lose("it was removed");
+    if (wish == Wish::give_up || device_.is_removed()) lose("it was removed");
     if (state_.phase.load(std::memory_order_relaxed) == PortState::Phase::running) {
       const bool up = device_.is_link_up();
       if (up != state_.link_up.exchange(up, std::memory_order_relaxed))
@@ -69,6 +69,7 @@ void Watcher::reset() {
     return;
   if (!wait_until_aside()) return lose("its queues did not come to rest for a reset");
   if (const Result<void> done = device_.reset(); !done) return lose(done.error().message().c_str());
+  if (state_.phase.load(std::memory_order_seq_cst) == PortState::Phase::closed) return;
   resets_.fetch_add(1, std::memory_order_relaxed);
   spdlog::warn("{}: reset", device_.facts().name);
   expected = PortState::Phase::resetting;
@@ -95,8 +96,9 @@ bool Watcher::wait_until_aside() {
 }
 
 void Watcher::lose(const char* why) {
-  spdlog::error("{}: the device is lost: {}", device_.facts().name, why);
   PortState::Phase phase = state_.phase.load(std::memory_order_relaxed);
+  if (phase == PortState::Phase::lost || phase == PortState::Phase::closed) return;
+  spdlog::error("{}: the device is lost: {}", device_.facts().name, why);
   while (phase != PortState::Phase::closed &&
          !state_.phase.compare_exchange_weak(phase, PortState::Phase::lost,
                                              std::memory_order_seq_cst)) {

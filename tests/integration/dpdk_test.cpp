@@ -64,16 +64,15 @@ TEST_P(Dpdk, telemetry_shows_port_queue_device_and_engine) {
 
 TEST_P(DpdkTwoQueues, serve_connections_on_the_queue_that_they_come_to) {
   make_file("file", 500'000);
-  const CommandResult result = at_peer(
-      "seq 40 | xargs -P 20 -I{} sh -c 'curl -sSf --max-time 60 " + url("file") + " | cmp - " +
-      root_.path("file") + "'");
+  const CommandResult result = at_peer("seq 40 | xargs -P 20 -I{} sh -c 'curl -sSf --max-time 60 " +
+                                       url("file") + " | cmp - " + root_.path("file") + "'");
   EXPECT_EQ(result.exit_code, 0) << result.output;
   const std::string summary = stop();
   for (const char* queue : {"0", "1"}) {
     std::smatch found;
-    ASSERT_TRUE(std::regex_search(summary, found,
-                                  std::regex(std::string("queue ") + queue +
-                                             R"( +(\d+) connections; (\d+) packets sent)")))
+    ASSERT_TRUE(std::regex_search(
+        summary, found,
+        std::regex(std::string("queue ") + queue + R"( +(\d+) connections; (\d+) packets sent)")))
         << summary;
     EXPECT_GT(std::stoi(found[1]), 0) << summary;
     EXPECT_GT(std::stoi(found[2]), 344) << summary;

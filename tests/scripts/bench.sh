@@ -6,13 +6,15 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-usage: ./dev bench [segment|forms|queues|preserve|goodput [OPTIONS]]
+usage: ./dev bench [segment|nic|forms|queues|preserve|goodput [OPTIONS]]
 
 Measures a release build; without an argument everything, in some ten minutes. Root only. Other load
 on the machine disturbs every number; the ratios within one table are what to look at.
 
   segment   what the whole engine costs per segment and per 64 KiB, on a port that discards, with
             and without segmentation offload
+  nic       the same on DPDK's net_null, beside dpdk-testpmd on the same driver; with segmentation
+            offload, and beside copying the payload, from hot and from cold memory
   forms     what the packet forms cost on AF_XDP over a veth pair
   queues    what a second NIC queue with its engine thread brings: the engine alone on a port that
             discards, and downloads over a veth pair set to one queue and to two
@@ -32,6 +34,7 @@ HELP
 run() {
   case "$1" in
     segment) build-release/tests/bench/segment_bench ;;
+    nic) build-release/tests/bench/nic_bench ;;
     forms) build-release/tests/bench/af_xdp_udp_bench ;;
     queues) build-release/tests/bench/queues_bench ;;
     preserve) shift && build-release/tests/bench/preserve_bench "$@" ;;
@@ -40,8 +43,8 @@ run() {
 }
 
 case "${1:-all}" in
-  all) what=(segment forms queues preserve goodput) ;;
-  segment | forms | queues) [ $# = 1 ] || die "$1 takes no further arguments; ./dev bench --help" ;;
+  all) what=(segment nic forms queues preserve goodput) ;;
+  segment | nic | forms | queues) [ $# = 1 ] || die "$1 takes no further arguments; ./dev bench --help" ;;
   preserve | goodput) ;;
   help | -h | --help) usage && exit ;;
   *) usage >&2 && exit 2 ;;
@@ -50,7 +53,7 @@ esac
 [ "$(id -u)" = 0 ] || die "the benchmark makes network namespaces and attaches XDP: run it as root"
 ensure_packages "${packages_bench[@]}"
 configure build-release -Dbuildtype=release -Dbenchmarks=true
-ninja -C build-release --quiet tests/bench/{segment,af_xdp_udp,queues,preserve,goodput}_bench
+ninja -C build-release --quiet tests/bench/{segment,nic,af_xdp_udp,queues,preserve,goodput}_bench
 
 if [ $# -gt 0 ]; then
   run "$@"

@@ -38,10 +38,48 @@ std::unique_ptr<pagecache::PageCache> make_cache(const DiscardEngine::Options& o
   return value_of(pagecache::PageCache::create(config));
 }
 
+nic::DmaMemory memory_of(pagecache::PageCache& cache, std::uint32_t queues) {
+  const FrameIndex receive_begin = cache.port_frames_begin().plus(queues * tx_frames);
+  return {.base = cache.dma_view(),
+          .size_bytes = cache.arena_bytes(),
+          .fd = cache.arena_fd(),
+          .receive_begin = receive_begin,
+          .receive_end = receive_begin.plus(queues * receive_frames)};
+}
+
+/// Sends on a device's queue, and receives what the peer injects into the discarding port's.
+class DeviceQueue final : public nic::Queue {
+ public:
+  DeviceQueue(nic::Queue& device, nic::Queue& peers, nic::TransmitObserver& peer)
+      : device_(device), peers_(peers), peer_(peer) {}
+  std::size_t transmit(std::span<const nic::TxPacket> packets) override {
+    const std::size_t taken = device_.transmit(packets);
+    peer_.transmitted(packets.first(taken));
+    return taken;
+  }
+  int kick() override { return device_.kick(); }
+  std::size_t reap(std::span<nic::TxCompletion> completions) override {
+    return device_.reap(completions);
+  }
+  std::size_t receive(std::span<nic::RxPacket> packets) override { return peers_.receive(packets); }
+  void release_received() override { peers_.release_received(); }
+  [[nodiscard]] int wait_fd() const override { return -1; }
+  bool arm_wait() override { return peers_.arm_wait(); }
+  void stop() override {
+    device_.stop();
+    peers_.stop();
+  }
+  [[nodiscard]] const nic::QueueCounters& counters() const override { return device_.counters(); }
+
+ private:
+  nic::Queue& device_;
+  nic::Queue& peers_;
+  nic::TransmitObserver& peer_;
+};
+
 std::unique_ptr<nic::DiscardPort> make_port(const DiscardEngine::Options& options,
                                             pagecache::PageCache& cache,
                                             const std::vector<std::unique_ptr<AckingPeer>>& peers) {
-  const FrameIndex receive_begin = cache.port_frames_begin().plus(options.queues * tx_frames);
   nic::DiscardConfig config;
   config.queues = options.queues;
   for (const auto& peer : peers)
@@ -49,12 +87,7 @@ std::unique_ptr<nic::DiscardPort> make_port(const DiscardEngine::Options& option
   config.checksum_offload = options.checksum_offload;
   config.segmented_bytes_max = options.segmentation ? 65535 : 0;
   config.owns_interface = options.gateway.has_value();
-  return value_of(nic::DiscardPort::create(
-      config, {.base = cache.dma_view(),
-               .size_bytes = cache.arena_bytes(),
-               .fd = cache.arena_fd(),
-               .receive_begin = receive_begin,
-               .receive_end = receive_begin.plus(options.queues * receive_frames)}));
+  return value_of(nic::DiscardPort::create(config, memory_of(cache, options.queues)));
 }
 
 std::vector<std::unique_ptr<AckingPeer>> make_peers(const DiscardEngine::Options& options,
@@ -73,6 +106,7 @@ DiscardEngine::DiscardEngine(const Options& options)
     : cache_(make_cache(options)),
       peers_(make_peers(options, *cache_)),
       port_(make_port(options, *cache_, peers_)),
+      device_(options.device ? options.device(memory_of(*cache_, options.queues)) : nullptr),
       notifier_(UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       events_(notifier_),
       splices_(splices_of(options) + 1),
@@ -82,12 +116,13 @@ DiscardEngine::DiscardEngine(const Options& options)
   for (const std::string& path : options.paths)
     files_.push_back(value_of(cache_->open_file(path, O_RDWR)));
   if (files_.empty()) files_.push_back(value_of(cache_->open_file(options.path, O_RDWR)));
+  const nic::PortCapabilities& able = device_ ? device_->capabilities() : port_->capabilities();
   engine::LoopConfig config;
   config.address = SimAddresses{}.engine;
   config.tcp.mss_bytes = 1460;
   config.tcp.receive_buffer_bytes = 4096;
   config.linear = options.linear;
-  config.tcp.segment_bytes_max = engine::segment_bytes_max(port_->capabilities(), options.linear);
+  config.tcp.segment_bytes_max = engine::segment_bytes_max(able, options.linear);
   config.connections_max = slots_each_;
   config.receive_buffer_bytes = 4096;
   config.tx_slots = tx_slots;
@@ -107,8 +142,12 @@ DiscardEngine::DiscardEngine(const Options& options)
     config.keeps_interface = host_ && i == 0;
     config.first_slot = i * slots_each_;
     config.tx_buffers_begin = cache_->port_frames_begin().plus(i * tx_frames);
-    loops_.push_back(std::make_unique<engine::QueueLoop>(
-        config, port_->queue(i), port_->capabilities(), *cache_, notifier_, Time{}));
+    if (device_)
+      device_queues_.push_back(
+          std::make_unique<DeviceQueue>(device_->queue(i), port_->queue(i), *peers_[i]));
+    nic::Queue& queue = device_ ? *device_queues_[i] : port_->queue(i);
+    loops_.push_back(
+        std::make_unique<engine::QueueLoop>(config, queue, able, *cache_, notifier_, Time{}));
     loops_.back()->listen(SimAddresses{}.engine_port);
     peers_[i]->attach(*port_, i);
     peers_[i]->open_all();

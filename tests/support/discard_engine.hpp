@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ class DiscardEngine {
     bool linear = false;
     bool checksum_offload = true;
     bool segmentation = false;
+    /// Makes a port to whose queues the packets go, instead of being discarded at once. Received is
+    /// still only what the peer sends.
+    std::function<std::unique_ptr<nic::Port>(const nic::DmaMemory&)> device;
     /// No kernel behind the port: the engine is the host, and has this gateway.
     std::optional<Ipv4Address> gateway;
   };
@@ -65,6 +69,8 @@ class DiscardEngine {
   std::unique_ptr<pagecache::PageCache> cache_;
   std::vector<std::unique_ptr<AckingPeer>> peers_;
   std::unique_ptr<nic::DiscardPort> port_;
+  std::unique_ptr<nic::Port> device_;
+  std::vector<std::unique_ptr<nic::Queue>> device_queues_;
   engine::Notifier notifier_;
   engine::EventQueue events_;
   engine::SplicePool splices_;
