@@ -131,12 +131,13 @@ Result<void> SimPort::accept_flows(const FlowFilter& filter) {
 }
 
 std::size_t SimPort::SimQueue::transmit(std::span<const TxPacket> packets) {
-  return port_->transmit_.transmit(packets);
+  return port_->removed_ ? 0 : port_->transmit_.transmit(packets);
 }
 
 int SimPort::SimQueue::kick() {
   STRICTSEND_ASSERT(!port_->transmit_.stopped());
   ++port_->counters_.tx_kicks;
+  if (port_->removed_) return ENODEV;
   if (!port_->link_up_) return ENETDOWN;
   port_->transmit_.kick();
   return 0;

@@ -38,6 +38,8 @@ class SimPort final : public Port {
   [[nodiscard]] SimStats stats();
   /// A link that is down loses the frames that leave on either side, and kicks fail with ENETDOWN.
   void set_link_up(bool up);
+  /// As a device that was pulled out: takes nothing any more, and kicks fail with ENODEV.
+  void remove() { removed_ = true; }
 
   [[nodiscard]] const PortCapabilities& capabilities() const override { return capabilities_; }
   [[nodiscard]] std::size_t queue_count() const override { return 1; }
@@ -79,6 +81,7 @@ class SimPort final : public Port {
   ReceiveBuffers receive_;
   SimQueue queue_;
   bool link_up_ = true;
+  bool removed_ = false;
   std::uint64_t not_ours_ = 0;
 };
 

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the whole engine costs on DPDK, TCP, page cache and guard included, beside the bare driver:
 // packets of a header and 1,448 bytes of a page, handed to net_null, which frees them; and
-// dpdk-testpmd sending packets of the same shape to the same driver. Then what 64 KiB cost where the
-// device cuts them (net_null minds no request), and what copying the payload behind the header would
-// cost instead, for a file that stays in the processor's caches and for one that does not.
+// dpdk-testpmd sending packets of the same shape to the same driver. Then what 64 KiB cost where
+// the device cuts them (net_null minds no request), and what copying the payload behind the header
+// would cost instead, for a file that stays in the processor's caches and for one that does not.
 //
 // Thread CPU time, variants interleaved, median of the rounds.
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <rte_ethdev.h>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include <rte_ethdev.h>
 #include <spdlog/spdlog.h>
 
 #include "nic/dpdk/eal.hpp"
@@ -96,18 +96,19 @@ int run_bench() {
   std::vector<Variant> variants;
   for (const bool is_cold : {false, true}) {
     variants.push_back({is_cold ? "pages, cold" : "pages, hot", is_cold, false, false, {}, {}, {}});
-    variants.push_back({is_cold ? "copied, cold" : "copied, hot", is_cold, true, false, {}, {}, {}});
+    variants.push_back(
+        {is_cold ? "copied, cold" : "copied, hot", is_cold, true, false, {}, {}, {}});
     variants.push_back(
         {is_cold ? "pages, cut, cold" : "pages, cut, hot", is_cold, false, true, {}, {}, {}});
   }
   for (Variant& v : variants) {
-    v.engine = std::make_unique<DiscardEngine>(DiscardEngine::Options{
-        .path = (v.cold ? cold : hot).path(),
-        .cache_bytes = (v.cold ? cold_bytes : hot_bytes) + (64 << 20),
-        .linear = v.linear,
-        .device = [cut = v.cut](const nic::DmaMemory& memory) {
-          return make_null_port(memory, cut);
-        }});
+    v.engine = std::make_unique<DiscardEngine>(
+        DiscardEngine::Options{.path = (v.cold ? cold : hot).path(),
+                               .cache_bytes = (v.cold ? cold_bytes : hot_bytes) + (64 << 20),
+                               .linear = v.linear,
+                               .device = [cut = v.cut](const nic::DmaMemory& memory) {
+                                 return make_null_port(memory, cut);
+                               }});
     measure(v, bytes_per_round / 10);
     v.ns_per_chain.clear();
     v.ns_per_unit.clear();

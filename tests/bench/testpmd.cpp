@@ -25,7 +25,8 @@ Result<TestpmdRun> run_testpmd(const std::string& segment_lengths, int seconds) 
       "\n"
       "awk -v hz=$(getconf CLK_TCK) '{print \"cpu_s\", ($14+$15)/hz}' $t/stat\n"
       "echo >&3; wait $p || true; cat $d/out\n";
-  const test::CommandResult run = test::run_command({"sh", "-c", script}, strictsend::seconds(seconds + 60));
+  const test::CommandResult run =
+      test::run_command({"sh", "-c", script}, -1, strictsend::seconds(seconds + 60));
   std::smatch cpu;
   std::smatch packets;
   if (!std::regex_search(run.output, cpu, std::regex("cpu_s ([0-9.]+)")) ||

@@ -451,6 +451,20 @@ TEST_P(FragmentsOnSim, a_device_that_a_writer_waits_for_is_stopped_even_while_th
   EXPECT_EQ(last(Event::Kind::released)->result.error, ENETDOWN);
 }
 
+TEST_P(EngineOnSim, a_device_that_is_pulled_out_while_it_has_nothing_to_do_is_missed_at_once) {
+  start(100'000);
+  SimClient* client = nullptr;
+  const ConnectionId id = connect(client);
+  engine->run_for(milliseconds(100));
+  ASSERT_EQ(engine->loop().packets_outstanding(), 0U);
+  engine->port().remove();
+  send(id);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1, milliseconds(10)));
+  EXPECT_EQ(last(Event::Kind::released)->result.error, ENETDOWN);
+  EXPECT_TRUE(engine->loop().stopped());
+  EXPECT_EQ(engine->loop().counters().device_faults.get(), 1U);
+}
+
 TEST_P(EngineOnSim, a_stopped_device_that_still_holds_descriptors_keeps_their_frames) {
   options.sim.dma.lost_completion_ppm = 1'000'000;
   options.edit = [](engine::LoopConfig& config) { config.device_timeout = milliseconds(200); };
