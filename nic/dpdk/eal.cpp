@@ -129,9 +129,10 @@ Result<void> start_eal(const std::vector<std::string>& arguments) {
   std::vector<std::string> words{"strictsend"};
   if (!names_any(arguments, {"-l", "-c", "--lcores", "-s", "-S"}))
     words.push_back("--lcores=" + floating_lcore());
-  if (!names_any(arguments, {"--in-memory", "--no-huge", "--no-shconf", "--file-prefix",
-                             "--proc-type", "--huge-unlink", "--huge-dir"}))
-    words.emplace_back("--in-memory");
+  // Neither huge pages in files nor a configuration that others could lock. EAL does not take both.
+  if (!names_any(arguments, {"--in-memory", "--no-shconf", "--file-prefix", "--proc-type",
+                             "--huge-unlink", "--huge-dir"}))
+    words.emplace_back(names_any(arguments, {"--no-huge"}) ? "--no-shconf" : "--in-memory");
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words)

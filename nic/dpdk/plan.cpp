@@ -80,7 +80,7 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   constexpr std::uint64_t checksums = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
   constexpr std::uint64_t segmentation = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
   const std::uint64_t offered = device.tx_offloads | config.consumer_tx_offloads;
-  const bool several = (device.tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+  const bool several = (offered & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
   const bool sums = config.want_checksum_offload && !driver.sums_pieces_apart &&
                     (offered & checksums) == checksums;
   // One piece for the headers and one for payload at least.

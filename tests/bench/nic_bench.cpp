@@ -51,14 +51,15 @@ double thread_cpu_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-/// A net_null of its own, which offers checksums, and segmentation if asked for.
+/// A net_null of its own, which says nothing of what it takes: anything.
 std::unique_ptr<nic::Port> make_null_port(const nic::DmaMemory& memory, bool cut) {
   static int instances = 0;
   nic::dpdk::DpdkConfig config;
   config.device = "net_null" + std::to_string(instances++) + ",no-rx=1";
   config.queues = 1;
-  config.consumer_tx_offloads = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
-                                RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+  config.consumer_tx_offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+                                RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO |
+                                RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
   config.want_segmentation = cut;
   auto port = nic::dpdk::open_port(config, {}, memory);
   if (!port) throw std::runtime_error(port.error().message());

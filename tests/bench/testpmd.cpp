@@ -18,8 +18,8 @@ Result<TestpmdRun> run_testpmd(const std::string& segment_lengths, int seconds) 
       segment_lengths +
       " --nb-cores=1 --total-num-mbufs=8192 --no-flush-rx <$d/in >$d/out 2>&1 &\n"
       "p=$!; exec 3>$d/in\n"
-      "for i in $(seq 100); do grep -q 'Press enter' $d/out && break; sleep 0.1; done\n"
-      "t=$(grep -l lcore-worker /proc/$p/task/*/comm | head -n 1); t=${t%/comm}\n"
+      "for i in $(seq 100); do grep -q 'Press enter\\|txonly packet forwarding - ' $d/out && break; sleep 0.1; done\n"
+      "t=$(grep -lE 'worker|slave' /proc/$p/task/*/comm | head -n 1); t=${t%/comm}\n"
       "sleep " +
       std::to_string(seconds) +
       "\n"
