@@ -7,8 +7,8 @@
 
 #include "base/result.hpp"
 #include "engine/exchange/wake_up.hpp"
-#include "engine/loop/nic_counters.hpp"
 #include "engine/loop/queue_loop.hpp"
+#include "nic/live_counters.hpp"
 
 namespace strictsend::engine {
 
@@ -49,7 +49,7 @@ class LoopThread {
 
   /// The NIC queue's counters. Any thread: as of the last time that the thread had nothing to do,
   /// or some 100 ms ago.
-  [[nodiscard]] nic::QueueCounters nic_counters() const { return nic_counters_.get(); }
+  [[nodiscard]] nic::QueueCounters nic_counters() const { return nic_counters_.values(); }
 
  private:
   enum class Phase : std::uint8_t { running, draining, stopping };
@@ -67,7 +67,7 @@ class LoopThread {
   std::atomic<Phase> phase_ =
       Phase::running;                ///< written by the engine's owner, read by the thread
   std::atomic<bool> quiet_ = false;  ///< written by the thread
-  NicCounters nic_counters_;
+  nic::LiveCounters nic_counters_;
   Time counters_copied_;  ///< the thread's
   bool concluded_ = false;
   std::uint32_t packets_quarantined_ = 0;  ///< the owner's, after joining

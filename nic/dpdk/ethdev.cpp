@@ -168,8 +168,9 @@ Result<void> Ethdev::configure() {
   if (const int result = rte_eth_dev_configure(port_id_, queues_, queues_, &conf); result != 0)
     return failed("rte_eth_dev_configure", result);
   if (plan_.mtu_bytes != facts_.mtu_bytes) {
-    if (const int result = rte_eth_dev_set_mtu(port_id_, plan_.mtu_bytes); result != 0)
-      return failed("rte_eth_dev_set_mtu", result);
+    // Configuring has set it already (since 21.11); some drivers want to be told apart from that.
+    const int result = rte_eth_dev_set_mtu(port_id_, plan_.mtu_bytes);
+    if (result != 0 && result != -ENOTSUP) return failed("rte_eth_dev_set_mtu", result);
   }
   return set_up_queues();
 }

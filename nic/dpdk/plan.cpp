@@ -88,8 +88,10 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
                     (offered & segmentation) == segmentation;
   plan.tx_offloads = device.tx_offloads & ((several ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0) |
                                            (sums ? checksums : 0) | (cuts ? segmentation : 0));
-  // At least what drivers have their buffers in: some refuse less.
-  plan.rx_data_bytes = std::max(ethernet_bytes + vlan_bytes_max + plan.mtu_bytes, 2048U);
+  // Whole KiB, and two at least: NICs take buffers in those units and would spread a longer frame
+  // over several, and some drivers refuse less.
+  const std::uint32_t frame_bytes = ethernet_bytes + vlan_bytes_max + plan.mtu_bytes;
+  plan.rx_data_bytes = std::max((frame_bytes + 1023U) / 1024U * 1024U, 2048U);
   if (device.rx_buffer_bytes_max != 0)
     plan.rx_data_bytes = std::min(plan.rx_data_bytes, device.rx_buffer_bytes_max);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/dpdk/port.hpp"
 
+#include <algorithm>
+#include <rte_memory.h>
 #include <utility>
 
 namespace strictsend::nic::dpdk {
@@ -17,8 +19,11 @@ DpdkPort::DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& drive
                                                   memory, tx_pools[i], records_each));
     capabilities_.memory_bytes += queues_.back()->memory_bytes();
   }
+  // What EAL has reserved holds the pools, and belongs to nobody else.
+  std::uint64_t pool_bytes = 0;
   for (const auto& pool : parts_.pools)
-    capabilities_.memory_bytes += pool->memory_bytes();
+    pool_bytes += pool->memory_bytes();
+  capabilities_.memory_bytes += std::max<std::uint64_t>(pool_bytes, rte_eal_get_physmem_size());
 }
 
 DpdkPort::~DpdkPort() {

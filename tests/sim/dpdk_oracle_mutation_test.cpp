@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/mutation.hpp"
+#include "tests/support/oracle_mutants.hpp"
 #include "tests/support/ring_bridge.hpp"
 #include "tests/support/strictness_oracle.hpp"
 
@@ -32,26 +32,10 @@ TEST(DpdkOracle, finds_a_driver_that_frees_before_it_reads) {
     EXPECT_TRUE(is_found(seed, {.frees_early = true})) << "seed " << seed;
 }
 
-struct Mutant {
-  Mutation mutation;
-  const char* name;
-};
+class DpdkOracleMutations : public MutantTest {};
 
-class DpdkOracleMutations : public ::testing::TestWithParam<Mutant> {
- protected:
-  void TearDown() override { MutationControl::active = Mutation::none; }
-};
-
-INSTANTIATE_TEST_SUITE_P(
-    Each, DpdkOracleMutations,
-    ::testing::Values(Mutant{Mutation::no_protect, "no_protect"},
-                      Mutant{Mutation::lift_under_descriptor, "lift_under_descriptor"},
-                      Mutant{Mutation::collect_too_early, "collect_too_early"},
-                      Mutant{Mutation::stale_sticky_bit, "stale_sticky_bit"},
-                      Mutant{Mutation::frame_reused_while_pinned, "frame_reused_while_pinned"},
-                      Mutant{Mutation::release_at_tx_completion, "release_at_tx_completion"},
-                      Mutant{Mutation::release_under_descriptor, "release_under_descriptor"}),
-    [](const auto& mutant) { return mutant.param.name; });
+INSTANTIATE_TEST_SUITE_P(Each, DpdkOracleMutations, oracle_mutants(),
+                         [](const auto& mutant) { return std::string(mutant.param.name); });
 
 TEST_P(DpdkOracleMutations, is_found) {
   MutationControl::active = GetParam().mutation;

@@ -26,8 +26,9 @@ using testing::RingPort;
 
 class DpdkPortTest : public ::testing::Test {
  protected:
-  explicit DpdkPortTest(std::uint32_t queues = 1, unsigned ring_entries = 256)
-      : ring(dma.memory(), queues, ring_entries) {}
+  explicit DpdkPortTest(std::uint32_t queues = 1, unsigned ring_entries = 256,
+                        std::uint32_t mtu_bytes = 0)
+      : ring(dma.memory(), queues, ring_entries, 0, mtu_bytes) {}
 
   /// A header and a piece of a page.
   bool send(std::uint32_t cookie, std::size_t queue = 0) {
@@ -71,6 +72,11 @@ class DpdkPortTest : public ::testing::Test {
 class DpdkPortTwoQueues : public DpdkPortTest {
  protected:
   DpdkPortTwoQueues() : DpdkPortTest(2) {}
+};
+
+class DpdkPortJumbo : public DpdkPortTest {
+ protected:
+  DpdkPortJumbo() : DpdkPortTest(1, 256, 9000) {}
 };
 
 class DpdkPortSmallRing : public DpdkPortTest {
@@ -141,6 +147,31 @@ TEST_F(DpdkPortSmallRing, a_full_ring_is_backpressure_and_loses_nothing) {
       completed.push_back(cookie);
   }
   EXPECT_TRUE(std::is_sorted(completed.begin(), completed.end()));
+}
+
+TEST_F(DpdkPortJumbo, sends_and_receives_frames_of_several_pages) {
+  EXPECT_EQ(ring.port().capabilities().mtu_bytes, 9000U);
+  const std::string page(page_bytes, 'p');
+  const FrameIndex first = dma.first_free();
+  const std::array<Fragment, 4> fragments{
+      dma.put(first, 0, std::string(66, 'h')), dma.put(first.plus(1), 0, page),
+      dma.put(first.plus(2), 0, page), dma.put(first.plus(3), 0, std::string(756, 'q'))};
+  const TxPacket packet{fragments, std::nullopt, 9};
+  ASSERT_EQ(ring.queue().transmit({&packet, 1}), 1U);
+  ASSERT_EQ(ring.queue().kick(), 0);
+  rte_mbuf* chain = ring.take();
+  ASSERT_NE(chain, nullptr);
+  EXPECT_EQ(chain->pkt_len, 9014U);
+  EXPECT_EQ(text_of(*chain), std::string(66, 'h') + page + page + std::string(756, 'q'));
+  rte_pktmbuf_free(chain);
+  EXPECT_EQ(reaped(), Cookies{9});
+
+  ASSERT_TRUE(ring.inject(std::vector<std::byte>(9014, std::byte{0x17})));
+  std::array<RxPacket, 4> packets;
+  ASSERT_EQ(ring.queue().receive(packets), 1U);
+  EXPECT_EQ(packets[0].bytes.size(), 9014U);
+  EXPECT_GE(ring.port().capabilities().max_receive_bytes, 9014U);
+  ring.queue().release_received();
 }
 
 TEST_F(DpdkPortTest, receives_and_gives_the_buffers_back) {

@@ -6,34 +6,16 @@
 
 #include <gtest/gtest.h>
 
-#include "base/mutation.hpp"
+#include "tests/support/oracle_mutants.hpp"
 #include "tests/support/strictness_oracle.hpp"
 
 namespace strictsend::testing {
 namespace {
 
-struct Mutant {
-  Mutation mutation;
-  const char* name;
-};
+class OracleMutations : public MutantTest {};
 
-class OracleMutations : public ::testing::TestWithParam<Mutant> {
- protected:
-  void TearDown() override { MutationControl::active = Mutation::none; }
-};
-
-// The others are races of threads, which virtual time does not have: snapshot_stress_test.cpp finds
-// those.
-INSTANTIATE_TEST_SUITE_P(
-    Each, OracleMutations,
-    ::testing::Values(Mutant{Mutation::no_protect, "no_protect"},
-                      Mutant{Mutation::lift_under_descriptor, "lift_under_descriptor"},
-                      Mutant{Mutation::collect_too_early, "collect_too_early"},
-                      Mutant{Mutation::stale_sticky_bit, "stale_sticky_bit"},
-                      Mutant{Mutation::frame_reused_while_pinned, "frame_reused_while_pinned"},
-                      Mutant{Mutation::release_at_tx_completion, "release_at_tx_completion"},
-                      Mutant{Mutation::release_under_descriptor, "release_under_descriptor"}),
-    [](const auto& mutant) { return mutant.param.name; });
+INSTANTIATE_TEST_SUITE_P(Each, OracleMutations, oracle_mutants(),
+                         [](const auto& mutant) { return std::string(mutant.param.name); });
 
 TEST_P(OracleMutations, is_found_on_every_seed) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {

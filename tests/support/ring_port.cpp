@@ -23,7 +23,7 @@ T* must(T* made, const char* what) {
 }  // namespace
 
 RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned ring_entries,
-                   std::uint64_t offloads) {
+                   std::uint64_t offloads, std::uint32_t mtu_bytes) {
   static std::atomic<unsigned> instances = 0;
   const std::string name = "strictsend" + std::to_string(instances++);
   const auto started =
@@ -37,7 +37,7 @@ RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned 
     from_device_.push_back(make_ring("-rx" + std::to_string(i)));
   }
   receive_pool_ =
-      must(rte_pktmbuf_pool_create((name + "-rx").c_str(), 1023, 0, 0, 4096, 0), "mbuf pool");
+      must(rte_pktmbuf_pool_create((name + "-rx").c_str(), 1023, 0, 0, 10240, 0), "mbuf pool");
   if (rte_eth_from_rings(name.c_str(), from_device_.data(), queues, to_device_.data(), queues, 0) <
       0)
     throw std::runtime_error("no net_ring port");
@@ -45,6 +45,7 @@ RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned 
   config.device = "net_ring_" + name;
   config.queues = queues;
   config.consumer_tx_offloads = offloads;
+  config.mtu_bytes = mtu_bytes;
   auto port = nic::dpdk::open_dpdk_port(config, {}, memory);
   if (!port) throw std::runtime_error(port.error().message());
   port_ = std::move(*port);

@@ -4,14 +4,29 @@
 #include "base/counter.hpp"
 #include "nic/port.hpp"
 
-namespace strictsend::nic::dpdk {
+namespace strictsend::nic {
 
-/// QueueCounters that the engine thread writes and the telemetry thread reads.
+/// QueueCounters for several threads: one engine thread counts here, or copies what its queue has
+/// counted (reading that may cost a system call); any thread reads.
 struct LiveCounters {
   Counter tx_packets, tx_bytes, tx_completions, tx_dropped, tx_kicks;
   Counter rx_packets, rx_bytes, rx_dropped;
   Counter tx_invalid_descriptors, unexpected_completions;
 
+  /// The engine thread.
+  void copy(const QueueCounters& from) {
+    tx_packets.set(from.tx_packets);
+    tx_bytes.set(from.tx_bytes);
+    tx_completions.set(from.tx_completions);
+    tx_dropped.set(from.tx_dropped);
+    tx_kicks.set(from.tx_kicks);
+    rx_packets.set(from.rx_packets);
+    rx_bytes.set(from.rx_bytes);
+    rx_dropped.set(from.rx_dropped);
+    tx_invalid_descriptors.set(from.tx_invalid_descriptors);
+    unexpected_completions.set(from.unexpected_completions);
+  }
+  /// Any thread; two of the values may be of slightly different instants.
   [[nodiscard]] QueueCounters values() const {
     return {.tx_packets = tx_packets.get(),
             .tx_bytes = tx_bytes.get(),
@@ -26,4 +41,4 @@ struct LiveCounters {
   }
 };
 
-}  // namespace strictsend::nic::dpdk
+}  // namespace strictsend::nic
