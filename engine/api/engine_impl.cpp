@@ -57,7 +57,7 @@ Result<void> Engine::Impl::listen(std::uint16_t port) {
     return fail("listen", EINVAL, "port 0 cannot be listened on; name one in 1..65535");
   const std::lock_guard lock(mutex_);
   if (stopped_) return fail("listen", ESHUTDOWN, "the engine has been stopped");
-  const Result<void> steered = port_->accept_flows({.ipv4_address = address_, .tcp_port = port});
+  Result<void> steered = port_->accept_flows({.ipv4_address = address_, .tcp_port = port});
   if (!steered) return steered;
   for (auto& thread : threads_)
     thread->loop().listen(port);

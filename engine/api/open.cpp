@@ -22,7 +22,8 @@ namespace {
 // receive buffers; so many for each queue.
 constexpr std::uint32_t tx_buffer_bytes_small = 2048;
 constexpr std::uint32_t tx_slots_small = 2048;
-constexpr std::uint32_t tx_frames = tx_slots_small * tx_buffer_bytes_small / page_bytes;
+constexpr auto tx_frames =
+    static_cast<std::uint32_t>(std::uint64_t{tx_slots_small} * tx_buffer_bytes_small / page_bytes);
 constexpr std::uint32_t receive_frames = 2048;
 
 constexpr std::uint32_t queues_max = 256;
@@ -239,7 +240,7 @@ Result<void> Engine::Impl::start_threads() {
   const std::uint32_t frame_bytes_max =
       std::min({loop.tx_buffer_bytes - port.header_headroom_bytes, port.max_fragment_bytes,
                 ethernet_bytes + port.mtu_bytes});
-  if (const Result<void> owned = take_interface(frame_bytes_max); !owned) return owned;
+  if (Result<void> owned = take_interface(frame_bytes_max); !owned) return owned;
   loop.host = host_ ? &*host_ : nullptr;
   Result<SipKey> key = random_key();
   if (!key) return tl::unexpected(std::move(key.error()));

@@ -146,7 +146,7 @@ class QueueLoop {
 
   // Receiving (receive.cpp).
   /// `handed_from`: the loop on whose queue it arrived, if the other loops had it since.
-  void receive_packet(const nic::RxPacket& packet, std::optional<std::uint32_t> handed_from);
+  void receive_packet(const nic::RxPacket& received, std::optional<std::uint32_t> handed_from);
   void accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
                          const tcp::SegmentIn& syn);
   void apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload);

@@ -24,7 +24,7 @@ class DmaRegion {
   ~DmaRegion();
 
  private:
-  DmaRegion(const DmaMemory& memory) : memory_(memory) {}
+  explicit DmaRegion(const DmaMemory& memory) : memory_(memory) {}
 
   DmaMemory memory_;
   rte_device* mapped_for_ = nullptr;

@@ -135,6 +135,7 @@ Result<void> start_eal(const std::vector<std::string>& arguments) {
     words.emplace_back(names_any(arguments, {"--no-huge"}) ? "--no-shconf" : "--in-memory");
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -29,9 +29,9 @@ class EthdevEvents {
 /// closed. Not synchronised: `close` and `reset` are called when no queue is in use.
 class Ethdev {
  public:
-  /// The device called `name`: one that EAL has probed, or else one that it is told to probe now
-  /// ("0000:01:00.0", "net_tap1,iface=tap1").
-  static Result<std::unique_ptr<Ethdev>> find(const std::string& name);
+  /// The device that `spec` begins with the name of: one that EAL has probed, or else one that it
+  /// is told to probe now ("0000:01:00.0", "net_tap1,iface=tap1").
+  static Result<std::unique_ptr<Ethdev>> find(const std::string& spec);
   Ethdev(const Ethdev&) = delete;
   Ethdev& operator=(const Ethdev&) = delete;
   ~Ethdev();

@@ -28,6 +28,8 @@ class DpdkPort final : public Port, private TelemetrySource {
   /// `tx_pools` has a pool of `parts` for each queue.
   DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& driver, const DmaMemory& memory,
            const std::vector<rte_mempool*>& tx_pools, std::uint32_t records_each);
+  DpdkPort(const DpdkPort&) = delete;
+  DpdkPort& operator=(const DpdkPort&) = delete;
   ~DpdkPort() override;
 
   /// Starts watching link and resets.
