@@ -5,16 +5,15 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <system_error>
 #include <thread>
 
 #include <spdlog/spdlog.h>
 
 #include "nic/dpdk/eal.hpp"
+#include "nic/dpdk/pci_hint.hpp"
 
 namespace strictsend::nic::dpdk {
 namespace {
@@ -56,37 +55,11 @@ bool has_other_ports(const rte_device* device) {
   return found;
 }
 
-/// Why DPDK does not see a PCI device, as far as sysfs tells.
-std::string pci_hint(const std::string& address) {
-  namespace fs = std::filesystem;
-  const fs::path device = fs::path("/sys/bus/pci/devices") / address;
-  std::error_code error;
-  if (!fs::exists(device, error)) return "no such PCI device here (lspci -D lists them)";
-  const fs::path driver = fs::read_symlink(device / "driver", error);
-  const std::string bound = driver.filename().string();
-  const std::string bind = "dpdk-devbind.py -b vfio-pci " + address;
-  if (!fs::exists(device / "iommu_group", error) && bound != "uio_pci_generic" &&
-      bound != "igb_uio")
-    return "it is in no IOMMU group: turn the IOMMU on (intel_iommu=on or amd_iommu=on on the "
-           "kernel's command line), then " +
-           bind;
-  if (bound.empty()) return "no driver is bound to it: " + bind;
-  if (bound != "vfio-pci")
-    return "it is bound to the kernel's " + bound + ": " + bind +
-           " (it then disappears from the kernel)";
-  return "it is bound to vfio-pci: all devices of its IOMMU group must be, /dev/vfio/* must be "
-         "open to this user, and the driver's package (librte-net-…) installed";
-}
-
-bool looks_like_pci(const std::string& name) {
-  return std::count(name.begin(), name.end(), ':') == 2 && name.find('.') != std::string::npos;
-}
-
 Error not_found(const std::string& name, const std::string& said) {
   const std::string known = known_devices();
   std::string hint = said.empty() ? "" : said + ": ";
   hint += looks_like_pci(name)
-              ? pci_hint(name)
+              ? pci_hint("/sys/bus/pci/devices", name)
               : "make it with --vdev=" + name + ",… after --, or name a PCI address";
   hint += known.empty() ? "; DPDK sees no port" : "; DPDK sees " + known;
   return fail("finding the DPDK port " + name, ENODEV, hint).value();
