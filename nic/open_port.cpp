@@ -115,20 +115,21 @@ Result<OpenedPort> open_dpdk(const Spec&, const OpenPortOptions&) {
 }
 #endif
 
-Result<OpenedPort> open_backend(const Spec& spec, std::uint32_t queues,
-                                const OpenPortOptions& options) {
+Result<OpenedPort> open_backend(const Spec& spec, const OpenPortOptions& options) {
   const DmaMemory& memory = options.memory;
   if (spec.backend == "dpdk") return open_dpdk(spec, options);
+  const Result<std::uint32_t> queues = queues_to_serve(options);
+  if (!queues) return tl::unexpected(queues.error());
   if (spec.backend == "af_xdp") {
     af_xdp::AfXdpConfig config;
     config.interface_name = spec.device;
-    config.queues.resize(queues);
+    config.queues.resize(*queues);
     std::iota(config.queues.begin(), config.queues.end(), 0U);
     return opened(af_xdp::open_port(config, memory), interface_address(spec.device));
   }
   if (spec.backend == "discard") {
     DiscardConfig config;
-    config.queues = queues;
+    config.queues = *queues;
     return opened(DiscardPort::create(config, memory), std::array<std::uint8_t, 4>{192, 0, 2, 1});
   }
   return unknown_backend(spec.backend);
@@ -148,9 +149,7 @@ Result<std::uint32_t> queues_to_serve(const OpenPortOptions& options) {
 Result<OpenedPort> open_port(const OpenPortOptions& options) {
   const Result<Spec> spec = parse_spec(options);
   if (!spec) return tl::unexpected(spec.error());
-  const Result<std::uint32_t> queues = queues_to_serve(options);
-  if (!queues) return tl::unexpected(queues.error());
-  Result<OpenedPort> port = open_backend(*spec, *queues, options);
+  Result<OpenedPort> port = open_backend(*spec, options);
   if (!port || options.pcap_path.empty()) return port;
   auto recording =
       PcapPort::create(std::move(port->port), options.memory, options.pcap_path, &wall_clock);

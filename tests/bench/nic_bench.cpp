@@ -7,7 +7,6 @@
 //
 // Thread CPU time, variants interleaved, median of the rounds.
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <rte_ethdev.h>
 #include <stdexcept>
@@ -18,6 +17,7 @@
 
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/open.hpp"
+#include "tests/bench/engine_turns.hpp"
 #include "tests/bench/interrupt.hpp"
 #include "tests/bench/statistics.hpp"
 #include "tests/bench/testpmd.hpp"
@@ -45,12 +45,6 @@ struct Variant {
   std::vector<double> ns_per_unit;
 };
 
-double thread_cpu_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
 /// A net_null of its own, which says nothing of what it takes: anything.
 std::unique_ptr<nic::Port> make_null_port(const nic::DmaMemory& memory, bool cut) {
   static int instances = 0;
@@ -67,20 +61,9 @@ std::unique_ptr<nic::Port> make_null_port(const nic::DmaMemory& memory, bool cut
 }
 
 void measure(Variant& v, std::uint64_t bytes) {
-  DiscardEngine& engine = *v.engine;
-  const std::uint64_t bytes_before = engine.peer().payload_bytes();
-  const std::uint64_t chains_before = engine.peer().data_segments();
-  double ns = 0;
-  while (engine.peer().payload_bytes() < bytes_before + bytes) {
-    const double begin = thread_cpu_ns();
-    for (int i = 0; i < 64; ++i)
-      engine.poll(monotonic_now());
-    ns += thread_cpu_ns() - begin;
-    engine.serve();
-  }
-  v.ns_per_unit.push_back(ns / static_cast<double>(engine.peer().payload_bytes() - bytes_before) *
-                          unit_bytes);
-  v.ns_per_chain.push_back(ns / static_cast<double>(engine.peer().data_segments() - chains_before));
+  const bench::Sent sent = bench::send_bytes(*v.engine, bytes);
+  v.ns_per_unit.push_back(sent.ns_per_bytes(unit_bytes));
+  v.ns_per_chain.push_back(sent.ns_per_chain());
 }
 
 int run_bench() {

@@ -19,7 +19,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -37,6 +36,7 @@
 #include "tests/bench/interrupt.hpp"
 #include "tests/bench/sender.hpp"
 #include "tests/bench/statistics.hpp"
+#include "tests/bench/thread_time.hpp"
 #include "tests/support/discard_engine.hpp"
 #include "tests/support/netns.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -61,12 +61,6 @@ struct EngineVariant {
   std::vector<double> segments_cpu_second;  ///< had each thread had a core for itself
   std::vector<double> ns_per_segment;
 };
-
-double thread_cpu_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
 
 /// So that the scheduler does not put two of so short-lived threads on one core.
 void pin_to_core(std::uint32_t number) {

@@ -9,12 +9,12 @@
 // Variants are interleaved round by round; the median of the rounds is printed, and its ratio to
 // the first variant. Thread CPU time, which other load on the machine disturbs less than the clock.
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <vector>
 
 #include <spdlog/spdlog.h>
 
+#include "tests/bench/engine_turns.hpp"
 #include "tests/bench/interrupt.hpp"
 #include "tests/bench/statistics.hpp"
 #include "tests/support/discard_engine.hpp"
@@ -43,29 +43,11 @@ struct Variant {
   std::uint64_t chains = 0;
 };
 
-double thread_cpu_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-/// Sends so many bytes; what the engine thread's turns cost.
 void measure(Variant& v, std::uint64_t bytes) {
-  DiscardEngine& engine = *v.engine;
-  const std::uint64_t bytes_before = engine.peer().payload_bytes();
-  const std::uint64_t chains_before = engine.peer().data_segments();
-  double ns = 0;
-  while (engine.peer().payload_bytes() < bytes_before + bytes) {
-    const double begin = thread_cpu_ns();
-    for (int i = 0; i < 64; ++i)
-      engine.poll(monotonic_now());
-    ns += thread_cpu_ns() - begin;
-    engine.serve();
-  }
-  const std::uint64_t sent = engine.peer().payload_bytes() - bytes_before;
-  v.ns.push_back(ns / static_cast<double>(sent) * unit_bytes);
-  v.bytes += sent;
-  v.chains += engine.peer().data_segments() - chains_before;
+  const bench::Sent sent = bench::send_bytes(*v.engine, bytes);
+  v.ns.push_back(sent.ns_per_bytes(unit_bytes));
+  v.bytes += sent.bytes;
+  v.chains += sent.chains;
 }
 
 int run_bench() {

@@ -33,12 +33,7 @@ TEST_P(DpdkOracle, every_byte_on_the_wire_is_the_snapshots) {
     options.adapt = over_ring();
     const OracleReport report = run_oracle(options);
     ASSERT_FALSE(report.violation) << *report.violation << "; seed " << seed;
-    sum.frames_checked += report.frames_checked;
-    sum.retransmissions += report.retransmissions;
-    sum.pages_preserved += report.pages_preserved;
-    sum.pages_redirected += report.pages_redirected;
-    sum.bytes_copied += report.bytes_copied;
-    sum.packets_cut += report.packets_cut;
+    sum.add(report);
   }
   EXPECT_GT(sum.frames_checked, 3'000U);
   EXPECT_GT(sum.retransmissions, 50U);

@@ -36,12 +36,7 @@ TEST_P(OracleRuns, every_byte_on_the_wire_is_the_snapshots) {
     ASSERT_FALSE(report.violation)
         << *report.violation << "; reproduce: oracle_test --gtest_filter=*" << GetParam().name
         << ", seed " << seed;
-    sum.frames_checked += report.frames_checked;
-    sum.retransmissions += report.retransmissions;
-    sum.pages_preserved += report.pages_preserved;
-    sum.pages_redirected += report.pages_redirected;
-    sum.bytes_copied += report.bytes_copied;
-    sum.packets_cut += report.packets_cut;
+    sum.add(report);
   }
   // A run in which nothing was at stake would prove nothing.
   EXPECT_GT(sum.frames_checked, 5'000U);

@@ -31,6 +31,16 @@ struct OracleReport {
   std::uint64_t pages_redirected = 0;
   std::uint64_t bytes_copied = 0;
   std::uint64_t packets_cut = 0;  ///< that left the device beyond those that it was handed
+
+  /// Adds another run's counts to these.
+  void add(const OracleReport& run) {
+    frames_checked += run.frames_checked;
+    retransmissions += run.retransmissions;
+    pages_preserved += run.pages_preserved;
+    pages_redirected += run.pages_redirected;
+    bytes_copied += run.bytes_copied;
+    packets_cut += run.packets_cut;
+  }
 };
 
 OracleReport run_oracle(const OracleOptions& options);
