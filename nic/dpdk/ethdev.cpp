@@ -149,19 +149,27 @@ Result<void> Ethdev::configure() {
 }
 
 Result<void> Ethdev::choose_descriptors(const DriverFacts& driver) {
-  rte_eth_dev_info info;
-  if (const int result = rte_eth_dev_info_get(port_id_, &info); result != 0)
-    return failed("rte_eth_dev_info_get", result);
   tx_descriptors_ = driver.tx_descriptors;
-  // Virtio compares its threshold with the whole ring, so the whole ring it is.
-  constexpr std::uint16_t ring_max = 4096;
-  if (driver.free_eagerly && info.tx_desc_lim.nb_max <= ring_max && info.tx_desc_lim.nb_max > 0)
-    tx_descriptors_ = info.tx_desc_lim.nb_max;
   if (const int result =
           rte_eth_dev_adjust_nb_rx_tx_desc(port_id_, &rx_descriptors_, &tx_descriptors_);
       result != 0)
     return failed("rte_eth_dev_adjust_nb_rx_tx_desc", result);
   return {};
+}
+
+int Ethdev::set_up_tx_queue(std::uint16_t queue, unsigned node, rte_eth_txconf& conf) {
+  if (!driver_.free_eagerly)
+    return rte_eth_tx_queue_setup(port_id_, queue, tx_descriptors_, node, &conf);
+  // "Free when fewer than this are free", and so always. It must fit the device's ring, whose size
+  // virtio does not tell: any number of descriptors is taken, and the threshold is refused.
+  constexpr std::uint16_t ring_min = 16;
+  int result = -EINVAL;
+  for (std::uint16_t ring = tx_descriptors_; ring >= ring_min && result == -EINVAL; ring /= 2) {
+    conf.tx_free_thresh = static_cast<std::uint16_t>(ring - 4);
+    result = rte_eth_tx_queue_setup(port_id_, queue, ring, node, &conf);
+    if (result == 0) tx_descriptors_ = ring;
+  }
+  return result;
 }
 
 Result<void> Ethdev::set_up_queues() {
@@ -177,7 +185,6 @@ Result<void> Ethdev::set_up_queues() {
     // Above 0 the NIC writes back in batches, whatever descriptors ask for.
     tx.tx_thresh.wthresh = 0;
   }
-  if (driver_.free_eagerly) tx.tx_free_thresh = static_cast<std::uint16_t>(tx_descriptors_ - 4);
   const int socket = rte_eth_dev_socket_id(port_id_);
   const auto node = socket < 0 ? 0U : static_cast<unsigned>(socket);
   for (std::uint16_t queue = 0; queue < queues_; ++queue) {
@@ -185,8 +192,7 @@ Result<void> Ethdev::set_up_queues() {
             rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, node, &rx, rx_pools_[queue]);
         result != 0)
       return failed("rte_eth_rx_queue_setup", result);
-    if (const int result = rte_eth_tx_queue_setup(port_id_, queue, tx_descriptors_, node, &tx);
-        result != 0)
+    if (const int result = set_up_tx_queue(queue, node, tx); result != 0)
       return failed("rte_eth_tx_queue_setup", result);
   }
   rte_eth_txq_info configured{};

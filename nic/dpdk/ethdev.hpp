@@ -11,6 +11,7 @@
 #include "nic/dpdk/plan.hpp"
 
 struct rte_device;
+struct rte_eth_txconf;
 struct rte_mempool;
 
 namespace strictsend::nic::dpdk {
@@ -70,6 +71,7 @@ class Ethdev {
   Result<void> inspect();
   Result<void> configure();
   Result<void> set_up_queues();
+  int set_up_tx_queue(std::uint16_t queue, unsigned node, rte_eth_txconf& conf);
   [[nodiscard]] Result<void> failed(const char* operation, int result) const;
 
   void forget_events();

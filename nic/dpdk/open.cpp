@@ -80,7 +80,9 @@ Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
   if (!region) return tl::unexpected(std::move(region.error()));
   parts.region = std::move(*region);
 
-  const std::uint32_t packets_each = driver.tx_descriptors + packets_beyond_ring;
+  if (auto chosen = parts.device->choose_descriptors(driver); !chosen)
+    return tl::unexpected(chosen.error());
+  const std::uint32_t packets_each = parts.device->tx_descriptors() + packets_beyond_ring;
   const std::uint32_t rx_mbufs = 2U * parts.device->rx_descriptors();
   const int socket = rte_eth_dev_socket_id(parts.device->port_id());
   std::vector<rte_mempool*> rx_pools;
