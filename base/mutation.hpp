@@ -30,6 +30,7 @@ enum class Mutation : std::uint8_t {
   relaxed_mark,                 ///< the page's sequence count is made odd with a relaxed store
   release_at_tx_completion,     ///< engine: bytes are given up when sent, not when acknowledged
   release_under_descriptor,     ///< engine: bytes are given up at ACK though a descriptor is out
+  unpin_at_transmit,            ///< engine: frames are unpinned when a descriptor is handed over
 };
 
 #ifdef STRICTSEND_MUTATIONS

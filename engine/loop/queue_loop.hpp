@@ -202,6 +202,7 @@ class QueueLoop {
   // What the deliberate errors of base/mutation.hpp do; never called otherwise.
   void give_up_sent(SpliceOp& op);
   void unpin_under_descriptors(const SpliceOp& op);
+  void unpin_pending(std::size_t count);
 
   const LoopConfig config_;
   nic::Queue& queue_;

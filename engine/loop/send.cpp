@@ -112,6 +112,7 @@ void QueueLoop::transmit_pending() {
       packets[i] = slots_[pending_[(pending_begin_ + i) % size]].packet();
     }
     const std::size_t taken = queue_.transmit(std::span(packets).first(count));
+    if (mutation_active(Mutation::unpin_at_transmit)) unpin_pending(taken);
     pending_begin_ = (pending_begin_ + static_cast<std::uint32_t>(taken)) % size;
     pending_count_ -= static_cast<std::uint32_t>(taken);
     if (outstanding_ == 0 && taken > 0) completion_seen_ = now_;
@@ -147,6 +148,15 @@ void QueueLoop::give_up_sent(SpliceOp& op) {
                         op.flow->connection->sent_to() >= op.stream_end();
   if (!all_sent || op.finished || op.descriptors_out > 0) return;
   cache_.advance(*op.snapshot, op.file_offset + op.file_bytes, now_);
+}
+
+void QueueLoop::unpin_pending(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    TxSlot& slot = slots_[pending_[(pending_begin_ + i) % pending_.size()]];
+    for (std::uint8_t f = 0; f < slot.frame_count; ++f)
+      cache_.unpin(slot.frames[f]);
+    slot.frame_count = 0;
+  }
 }
 
 void QueueLoop::unpin_under_descriptors(const SpliceOp& op) {

@@ -22,7 +22,8 @@ inline auto oracle_mutants() {
                            Mutant{Mutation::stale_sticky_bit, "stale_sticky_bit"},
                            Mutant{Mutation::frame_reused_while_pinned, "frame_reused_while_pinned"},
                            Mutant{Mutation::release_at_tx_completion, "release_at_tx_completion"},
-                           Mutant{Mutation::release_under_descriptor, "release_under_descriptor"});
+                           Mutant{Mutation::release_under_descriptor, "release_under_descriptor"},
+                           Mutant{Mutation::unpin_at_transmit, "unpin_at_transmit"});
 }
 
 class MutantTest : public ::testing::TestWithParam<Mutant> {
