@@ -21,9 +21,11 @@ import gtest_results
 root = pathlib.Path(__file__).resolve().parents[2]
 
 # These suites are not GoogleTest programs; one run is one case.
-script_suites = {"checks", "fuzz"}
+script_suites = {"checks", "fuzz", "vm"}
+# What these write is worth reading when all is well, too.
+telling_suites = {"vm"}
 # These make interfaces, fill memory or race threads on purpose: one at a time.
-serial_suites = {"kernel", "integration"}
+serial_suites = {"kernel", "integration", "vm"}
 
 
 @dataclasses.dataclass
@@ -88,6 +90,10 @@ class Summary:
                 print(f"       FAILED {case}\n{indent(said)}")
             sys.stdout.flush()
 
+    def tell(self, notes):
+        with self._lock:
+            print(indent(notes), flush=True)
+
     def fail(self, configuration, what, said):
         self.add(configuration, what, gtest_results.Outcome(failures=[(what, said)]), 0)
 
@@ -102,25 +108,25 @@ def introspect(configuration, what):
     return json.loads(listed.stdout)
 
 
-def ninja_targets(configuration):
-    """What the chosen suites need; compiling everything under every sanitizer takes too long."""
-    if not configuration.suites:
+def ninja_targets(configuration, wanted):
+    """What the chosen tests need; compiling everything under every sanitizer takes too long. Nothing: everything."""
+    if not configuration.suites and not any(wanted):
         return []
     directory = root / configuration.directory
     targets = introspect(configuration, "targets")
     files = {target["id"]: target["filename"] for target in targets}
     names = {name: target["id"] for target in targets for name in target["filename"]}
-    wanted = set()
-    for _, _, test in tests_of(configuration, set(), []):
-        wanted.update(names[part] for part in test["cmd"] if part in names)
-        wanted.update(test["depends"])
-    if configuration.products:
-        wanted.update(target["id"] for target in targets if target["installed"])
-    return sorted(os.path.relpath(name, directory) for wanted_id in wanted for name in files[wanted_id])
+    needed = set()
+    for _, _, test in tests_of(configuration, *wanted):
+        needed.update(names[part] for part in test["cmd"] if part in names)
+        needed.update(test["depends"])
+    if configuration.products and not any(wanted):
+        needed.update(target["id"] for target in targets if target["installed"])
+    return sorted(os.path.relpath(name, directory) for each in needed for name in files[each])
 
 
-def build(configuration, prefix=()):
-    """Returns what went wrong, or nothing."""
+def build(configuration, wanted, prefix=()):
+    """Returns what went wrong, or nothing. `wanted`: suites and names; all tests if both are empty."""
     directory = root / configuration.directory
     environment = dict(os.environ)
     if configuration.compiler:
@@ -145,8 +151,8 @@ def build(configuration, prefix=()):
     # Brings the list of tests up to date before it is asked for.
     if trouble := step("ninja", "-C", str(directory), "build.ninja"):
         return trouble
-    targets = ninja_targets(configuration)
-    if configuration.suites and not targets:
+    targets = ninja_targets(configuration, wanted)
+    if (configuration.suites or any(wanted)) and not targets:
         return ""
     return step("ninja", "-C", str(directory), *targets)
 
@@ -231,16 +237,18 @@ def run_one(configuration, label, suites, test, prefix, summary):
     else:
         outcome = gtest_results.of_gtest(label, report, *said)
     summary.add(configuration.name, label, outcome, time.monotonic() - begin)
+    if suites & telling_suites and outcome.passed:
+        summary.tell(said[0])
 
 
-def build_all(chosen, done):
+def build_all(chosen, wanted, done):
     """Builds one configuration after the other and tells `done` of each. All but the first compile on what the
     tests of those before leave of the processors: most of the integration tests wait."""
     prefix = ()
     for configuration in chosen:
         begin = time.monotonic()
         try:
-            trouble = build(configuration, prefix)
+            trouble = build(configuration, wanted, prefix)
         except Exception as error:  # pylint: disable=broad-except
             trouble = f"{type(error).__name__}: {error}"
         done.put((configuration, trouble, time.monotonic() - begin))
@@ -279,7 +287,7 @@ def main():
     summary = Summary()
     chosen = [each for each in configurations if not arguments.config or each.name in arguments.config]
     built = queue.Queue()
-    threading.Thread(target=build_all, args=(chosen, built), daemon=True).start()
+    threading.Thread(target=build_all, args=(chosen, (set(arguments.suite), arguments.names), built), daemon=True).start()
     for _ in chosen:
         run_configuration(*built.get(), set(arguments.suite), arguments.names, summary)
     if summary.passed + summary.failed + summary.skipped == 0:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One virtual machine: started, talked to over its serial console, and gone in the end."""
+
+import re
+import subprocess
+import threading
+import time
+
+import network
+
+BOOT_OPTIONS = ("console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt tsc=reliable no_timer_check mitigations=off "
+                "nokaslr rdinit=/init")
+
+
+class GuestError(Exception):
+    """What the guest said or did not say, with the end of its console."""
+
+
+class Guest:
+    """`qemu`: the command's beginning; `nic`: QEMU's device and its properties, without netdev. KVM is never tried:
+    where it is only nested, Debian's kernels may not start."""
+
+    MEMORY_MIB = 1024
+
+    def __init__(self, qemu, kernel, initrd, nic, net, vnet_hdr=False, log=None):
+        self._command = net.command(
+            *qemu, "-nodefaults", "-display", "none", "-no-reboot", "-machine", "q35",
+            "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-m", str(self.MEMORY_MIB), "-smp", "2",
+            "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
+            "-netdev", f"tap,id=n0,ifname={network.TAP},script=no,downscript=no,vhost=off,"
+                       f"vnet_hdr={'on' if vnet_hdr else 'off'}",
+            "-device", f"{nic},netdev=n0,rombar=0",
+            "-kernel", str(kernel.vmlinux), "-initrd", str(initrd), "-serial", "stdio", "-monitor", "none",
+            "-append", BOOT_OPTIONS)
+        self._log = log
+        self.lines = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self._process = None
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._log:
+            self._log.write_text("\n".join(self.lines) + "\n")
+
+    def _read(self):
+        for line in iter(self._process.stdout.readline, b""):
+            text = line.decode(errors="replace").rstrip("\r\n")
+            with self._changed:
+                self.lines.append(text)
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def tell(self, line=""):
+        self._process.stdin.write(line.encode() + b"\n")
+
+    def expect(self, pattern, timeout_s=60, since=0):
+        """The match of the first line from `since` on; GuestError if the guest ends or time does before."""
+        limit = time.monotonic() + timeout_s
+        looked = since
+        with self._changed:
+            while True:
+                for looked in range(looked, len(self.lines)):
+                    if found := re.search(pattern, self.lines[looked]):
+                        return found
+                looked = len(self.lines)
+                if self._ended:
+                    raise self.trouble(f"the guest ended without saying \"{pattern}\"")
+                if not self._changed.wait(limit - time.monotonic()):
+                    raise self.trouble(f"the guest did not say \"{pattern}\" within {timeout_s} s")
+
+    def exit_code(self, step, timeout_s=60):
+        return int(self.expect(rf"@@ exit {re.escape(step)} (\d+)", timeout_s).group(1))
+
+    def output_of(self, step):
+        """What stands between a step's beginning and its end."""
+        begin = next(i for i, line in enumerate(self.lines) if line == f"@@ begin {step}")
+        end = next(i for i, line in enumerate(self.lines) if line.startswith(f"@@ exit {step} "))
+        return "\n".join(self.lines[begin + 1:end])
+
+    def kernel_complaints(self):
+        return [line.removeprefix("@@ kernel ") for line in self.lines if line.startswith("@@ kernel ")]
+
+    def finish(self, timeout_s=60):
+        """Until the guest has run its test to the end and is off."""
+        self.expect("^@@ end$", timeout_s)
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise self.trouble("the guest does not switch itself off") from None
+        if troubles := [line for line in self.lines if line.startswith("@@ trouble")]:
+            raise self.trouble("; ".join(troubles))
+
+    def trouble(self, what):
+        tail = "\n".join(self.lines[-60:])
+        return GuestError(f"{what}; its console:\n{tail}")

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs one entry of the matrix of emulated NICs. Exit code 77: it could not be tried, the last line says why."""
+
+import argparse
+import dataclasses
+import pathlib
+import re
+import signal
+import sys
+import tempfile
+import time
+
+import client
+import downloads
+import guest
+import initramfs
+import kernels
+import network
+
+VFIO = ("vfio_iommu_type1", "vfio-pci")
+HUGE_PAGES = "echo 96 >/proc/sys/vm/nr_hugepages\n"
+EAL = "-- -m 64 --no-telemetry"
+# The device reads what it was handed 5 ms after the doorbell.
+LATE_VIRTIO = "virtio-net-pci,disable-legacy=on,iommu_platform=on,ats=on,tx=timer,x-txtimer=5000000"
+
+
+@dataclasses.dataclass
+class Entry:
+    run: callable
+    nic: str
+    about: str
+    kernel: str = downloads.RELEASE
+    qemu: str = downloads.RELEASE
+    vnet_hdr: bool = False
+    modules: tuple = VFIO
+    expected_faults: str = ""  # what this NIC's driver brings about by itself
+
+
+class Machine:
+    """All that one entry needs to start guests: made once, guests may be several."""
+
+    def __init__(self, entry, build, work):
+        self.entry = entry
+        self.build = build
+        self.work = work
+        self.kernel = kernels.Kernel(downloads.Suite(entry.kernel))
+        self.qemu = qemu_command(entry.qemu)
+        self.net = None
+        self.notes = []
+
+    def boot(self, script, files=None, programs=None):
+        initrd = self.work / "initrd.cpio"
+        initramfs.make(initrd, self.kernel, self.entry.modules,
+                       programs or {"/bin/strictsend": self.build / "apps" / "strictsend"},
+                       {"/test.sh": script.encode(), **(files or {})})
+        return guest.Guest(self.qemu, self.kernel, initrd, self.entry.nic, self.net, vnet_hdr=self.entry.vnet_hdr,
+                           log=self.work / "console.log")
+
+    def note(self, text):
+        self.notes.append(text)
+        print(f"  {text}", flush=True)
+
+
+def qemu_command(suite):
+    if suite == downloads.RELEASE:
+        return ["qemu-system-x86_64"]
+    folder = downloads.Suite(suite).unpacked("qemu-system-x86", f"qemu-{suite}", dependencies=True)
+    libraries = folder / "usr" / "lib" / "x86_64-linux-gnu"
+    return ["env", f"LD_LIBRARY_PATH={libraries}", f"QEMU_MODULE_DIR={libraries}/qemu",
+            str(folder / "usr" / "bin" / "qemu-system-x86_64"), "-L", str(folder / "usr" / "share" / "qemu"),
+            "-L", str(folder / "usr" / "share" / "seabios")]
+
+
+def expect(condition, what):
+    if not condition:
+        raise client.Wrong(what)
+
+
+def no_complaints(machine, vm):
+    expected = machine.entry.expected_faults
+    complaints = [each for each in vm.kernel_complaints() if not expected or not re.search(expected, each)]
+    expect(not complaints, "the guest's kernel complains: " + "; ".join(complaints))
+
+
+def dpdk_script(conformance=""):
+    return (HUGE_PAGES + "nic=$(nics)\nbind_vfio $nic\n"
+            f"serve_until_told serve strictsend serve --nic dpdk:$nic --root /srv/files --cache 64M "
+            f"--address {network.GUEST_ADDRESS}/24 {EAL}\n" + conformance)
+
+
+def serve(machine, script, judge_checksums=True):
+    """Downloads from `serve` in the guest, all of it compared; returns the guest's words."""
+    files = client.make_files()
+    with machine.boot(script, {f"/srv/files/{name}": content for name, content in files.items()}) as vm:
+        begin = time.monotonic()
+        vm.expect("^serving http")
+        machine.note(f"serving after {time.monotonic() - begin:.1f} s")
+        client.ping(machine.net)
+        capture = client.Capture(machine.net, machine.work / "tap.pcapng")
+        with capture:
+            total = client.download_all(machine.net, files)
+        vm.tell()
+        expect(vm.exit_code("serve") == 0, "serve did not end well")
+        said = vm.output_of("serve")
+        machine.note(next(line for line in said.splitlines() if line.startswith(("dpdk:", "af_xdp:"))))
+        for what in ("frames left pinned", "snapshots left", "bytes copied to send"):
+            expect(client.said_number(said, what) == 0, f"{what}: not 0 but {client.said_number(said, what)}")
+        if judge_checksums:
+            packets, longest = capture.judge()
+            machine.note(f"{total} bytes downloaded and equal; {packets} packets of up to {longest} bytes, all checksums right")
+        else:
+            machine.note(f"{total} bytes downloaded and equal")
+        vm.finish()
+        no_complaints(machine, vm)
+        return said
+
+
+def run_dpdk(machine):
+    serve(machine, dpdk_script(), judge_checksums=not machine.entry.vnet_hdr)
+
+
+def run_tso(machine):
+    said = serve(machine, dpdk_script())
+    expect("segmentation offload" in said, "the port does not offer segmentation")
+
+
+ENTRIES = {
+    "e1000e": Entry(run_dpdk, "e1000e", "DPDK on e1000e: descriptors, lazy frees, checksum offload"),
+    # Between closing and opening, the device is given address 0 for its shared memory.
+    "vmxnet3": Entry(run_dpdk, "vmxnet3", "DPDK on vmxnet3: prompt frees",
+                     expected_faults=r"handling fault status|fault addr 0x0 "),
+    "virtio": Entry(run_dpdk, LATE_VIRTIO, "DPDK on virtio-net, which reads 5 ms late", vnet_hdr=True),
+    "igb": Entry(run_tso, "igb", "DPDK on igb with segmentation offload", qemu="bookworm-backports"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("entry", choices=ENTRIES)
+    parser.add_argument("build", type=pathlib.Path)
+    arguments = parser.parse_args()
+    entry = ENTRIES[arguments.entry]
+    # So that a test that is stopped leaves neither guest nor namespace.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    print(entry.about, flush=True)
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="strictsend-vm-") as scratch:
+        work = pathlib.Path(scratch)
+        try:
+            machine = Machine(entry, arguments.build, work)
+            print(f"  Linux {machine.kernel.release}, QEMU of {entry.qemu}, ready in {time.monotonic() - begin:.1f} s", flush=True)
+            with network.Network() as machine.net:
+                entry.run(machine)
+        except downloads.Unavailable as reason:
+            print(reason)
+            return 77
+        except (client.Wrong, guest.GuestError) as error:
+            console = work / "console.log"
+            print(f"{error}\n")
+            if isinstance(error, client.Wrong) and console.exists():
+                print("\n".join(console.read_text().splitlines()[-60:]))
+            return 1
+    print(f"  done in {time.monotonic() - begin:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
