@@ -54,8 +54,11 @@ std::vector<BindMode> modes_to_try(const AfXdpConfig& config, const InterfaceFac
     modes.push_back({true, config.want_fragments && features.zero_copy_max_segments > 1,
                      config.want_checksum_offload && features.tx_checksum});
   if (config.copy_mode != CopyMode::zero_copy) {
-    // Multi-buffer came with 6.6 and metadata with 6.8, so the second implies the first.
-    modes.push_back({false, config.want_fragments, config.want_checksum_offload});
+    // Multi-buffer came with 6.6 and metadata with 6.8, so the second implies the first. Where copy
+    // mode takes pages, 6.12 reads no metadata and sends the packet with its sum unfinished; later
+    // kernels do, but nothing tells (xsk_build_skb_zerocopy).
+    modes.push_back(
+        {false, config.want_fragments, config.want_checksum_offload && !takes_pages(facts)});
     modes.push_back({false, config.want_fragments, false});
     modes.push_back({false, false, false});
     modes.erase(std::unique(modes.begin(), modes.end()), modes.end());
@@ -95,7 +98,8 @@ PortCapabilities capabilities_of(const AfXdpConfig& config, const InterfaceFacts
   text += mode.tx_metadata                ? ", checksum metadata"
           : !config.want_checksum_offload ? ", software checksums as configured"
           : mode.zero_copy                ? ", software checksums: the driver offers none"
-                                          : ", software checksums: metadata needs Linux 6.8";
+          : pages ? ", software checksums: not every kernel completes such pages"
+                  : ", software checksums: metadata needs Linux 6.8";
   text += program.replaced_stale() ? ", replaced the XDP program of an ended process)" : ")";
   return can;
 }
