@@ -84,6 +84,12 @@ class Capture:
             self._process.send_signal(signal.SIGINT)
         self._said = self._process.communicate(timeout=20)[1]
 
+    def count(self, display_filter):
+        """Packets that it takes, in tshark's words."""
+        done = subprocess.run(["tshark", "-r", str(self._path), "-Y", display_filter, "-T", "fields", "-e", "frame.number"],
+                              capture_output=True, text=True, timeout=120, check=True)
+        return len(done.stdout.split())
+
     def judge(self):
         """Packets from the guest, all with right checksums. Call it after the capture."""
         # Frames that dumpcap missed say nothing about the guest.

@@ -79,6 +79,13 @@ class Guest:
                 if not self._changed.wait(limit - time.monotonic()):
                     raise self.trouble(f"the guest did not say \"{pattern}\" within {timeout_s} s")
 
+    def mark(self):
+        """Where its words have come to, for `since`: the beginning of the step that runs now, or comes next."""
+        with self._changed:
+            begins = [i for i, line in enumerate(self.lines) if line.startswith("@@ begin ")]
+            ends = [i for i, line in enumerate(self.lines) if line.startswith("@@ exit ")]
+            return max(ends[-1] if ends else 0, begins[-1] if begins else 0)
+
     def exit_code(self, step, timeout_s=60):
         return int(self.expect(rf"@@ exit {re.escape(step)} (\d+)", timeout_s).group(1))
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The guest's first process: sets up what every test needs, runs /test.sh, and says how that ended.
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/root
+export PATH=/opt:/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev

@@ -90,6 +90,8 @@ def make(path, kernel, modules, programs, files):
     for where, source in programs.items():
         archive.program(where, source)
     archive.dpdk_drivers()
+    for program in (LIBRARY_FOLDER / "bpf").glob("xdp*.o"):  # libxdp's dispatcher
+        archive.file(program, program.read_bytes())
     order = []
     for module in kernel.module_files(modules):
         name = module.name.split(".")[0] + ".ko"

@@ -16,6 +16,7 @@ import downloads
 import guest
 import initramfs
 import kernels
+import negative
 import network
 
 VFIO = ("vfio_iommu_type1", "vfio-pci")
@@ -49,10 +50,10 @@ class Machine:
         self.net = None
         self.notes = []
 
-    def boot(self, script, files=None, programs=None):
+    def boot(self, script, files=None, programs=("apps/strictsend", "tests/vm/nic_probe")):
         initrd = self.work / "initrd.cpio"
         initramfs.make(initrd, self.kernel, self.entry.modules,
-                       programs or {"/bin/strictsend": self.build / "apps" / "strictsend"},
+                       {f"/opt/{pathlib.Path(program).name}": self.build / program for program in programs},
                        {"/test.sh": script.encode(), **(files or {})})
         return guest.Guest(self.qemu, self.kernel, initrd, self.entry.nic, self.net, vnet_hdr=self.entry.vnet_hdr,
                            log=self.work / "console.log")
@@ -103,7 +104,9 @@ def serve(machine, script, judge_checksums=True):
         vm.tell()
         expect(vm.exit_code("serve") == 0, "serve did not end well")
         said = vm.output_of("serve")
-        machine.note(next(line for line in said.splitlines() if line.startswith(("dpdk:", "af_xdp:"))))
+        for line in vm.lines:
+            if line.startswith(("dpdk:", "af_xdp:", "zero-copy:")):
+                machine.note(line)
         for what in ("frames left pinned", "snapshots left", "bytes copied to send"):
             expect(client.said_number(said, what) == 0, f"{what}: not 0 but {client.said_number(said, what)}")
         if judge_checksums:
@@ -125,6 +128,16 @@ def run_tso(machine):
     expect("segmentation offload" in said, "the port does not offer segmentation")
 
 
+def run_af_xdp(machine):
+    said = serve(machine, f"""
+ip address add {network.GUEST_ADDRESS}/24 dev eth0
+ip link set eth0 up
+step zero-copy timeout 20 nic_probe zero-copy eth0
+serve_until_told serve strictsend serve --nic af_xdp:eth0 --tx fragments --root /srv/files --cache 64M
+""")
+    expect("takes pages as they are" in said, "the driver does not take pages as they are")
+
+
 ENTRIES = {
     "e1000e": Entry(run_dpdk, "e1000e", "DPDK on e1000e: descriptors, lazy frees, checksum offload"),
     # Between closing and opening, the device is given address 0 for its shared memory.
@@ -132,6 +145,9 @@ ENTRIES = {
                      expected_faults=r"handling fault status|fault addr 0x0 "),
     "virtio": Entry(run_dpdk, LATE_VIRTIO, "DPDK on virtio-net, which reads 5 ms late", vnet_hdr=True),
     "igb": Entry(run_tso, "igb", "DPDK on igb with segmentation offload", qemu="bookworm-backports"),
+    "af-xdp": Entry(run_af_xdp, LATE_VIRTIO, "AF_XDP on virtio-net, whose driver takes pages without copying",
+                    kernel="bookworm-backports", vnet_hdr=True, modules=("virtio_net",)),
+    "negative": Entry(negative.run, "e1000e", "What goes wrong with a device and its IOMMU is told clearly"),
 }
 
 
