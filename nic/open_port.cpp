@@ -93,6 +93,8 @@ dpdk::DpdkConfig dpdk_config(const Spec& spec, const OpenPortOptions& options) {
   config.device = spec.device;
   config.queues = options.queues;
   config.mtu_bytes = options.mtu_bytes;
+  config.want_checksum_offload = options.checksum_offload;
+  config.want_segmentation = options.segmentation_offload;
   return config;
 }
 Result<std::uint32_t> count_dpdk_queues(const Spec& spec, const OpenPortOptions& options) {
@@ -123,6 +125,7 @@ Result<OpenedPort> open_backend(const Spec& spec, const OpenPortOptions& options
   if (spec.backend == "af_xdp") {
     af_xdp::AfXdpConfig config;
     config.interface_name = spec.device;
+    config.want_checksum_offload = options.checksum_offload;
     config.queues.resize(*queues);
     std::iota(config.queues.begin(), config.queues.end(), 0U);
     return opened(af_xdp::open_port(config, memory), interface_address(spec.device));
@@ -130,6 +133,7 @@ Result<OpenedPort> open_backend(const Spec& spec, const OpenPortOptions& options
   if (spec.backend == "discard") {
     DiscardConfig config;
     config.queues = *queues;
+    config.checksum_offload = options.checksum_offload;
     return opened(DiscardPort::create(config, memory), std::array<std::uint8_t, 4>{192, 0, 2, 1});
   }
   return unknown_backend(spec.backend);

@@ -14,6 +14,8 @@ struct OpenPortOptions {
   std::vector<std::string> arguments;  ///< of the backend; DPDK's go to its EAL
   std::uint32_t queues = 1;            ///< to be served; 0: as many as the device has
   std::uint32_t mtu_bytes = 0;         ///< to be set, where no kernel does; 0: as it is
+  bool checksum_offload = true;        ///< to be used where the device has it
+  bool segmentation_offload = true;    ///< likewise; needs the former
   DmaMemory memory;                    ///< its receive frames are dealt out to the queues evenly
   std::string pcap_path;               ///< record every packet there; empty: no recording
 };

@@ -106,6 +106,7 @@ struct RxPacket {
 /// only thing by which the engine tells one backend from another.
 struct PortCapabilities {
   std::string description;  ///< for people: "af_xdp:eth0 (veth, copy mode, fragments)"
+  std::string driver;       ///< "veth", "net_virtio"; empty where none is told
   MacAddress mac{};
   std::uint32_t mtu_bytes = 1500;   ///< of the IP packet
   std::uint32_t max_fragments = 1;  ///< per packet, the header's included; 1 = linear packets only

@@ -22,6 +22,9 @@ std::string Engine::description() const {
 Ipv4Address Engine::address() const {
   return impl_->address();
 }
+PortFacts Engine::port() const {
+  return impl_->port_facts();
+}
 std::uint64_t Engine::memory_bytes() const {
   return impl_->memory_bytes();
 }

@@ -50,6 +50,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
   [[nodiscard]] int event_fd() const { return notifier_.event_fd(); }
   [[nodiscard]] Ipv4Address address() const { return address_; }
+  [[nodiscard]] const PortFacts& port_facts() const { return port_facts_; }
 
  private:
   Result<void> start_threads();
@@ -65,6 +66,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
 
   const EngineConfig config_;
   Ipv4Address address_{};
+  PortFacts port_facts_;
   std::string port_description_;
   std::uint64_t port_memory_bytes_ = 0;  ///< besides the arena
   std::string form_reason_;

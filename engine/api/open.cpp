@@ -104,6 +104,26 @@ Result<SipKey> random_key() {
   return key;
 }
 
+/// `loop` is the configuration that was made for the port.
+PortFacts facts_of(const EngineConfig& config, const nic::PortCapabilities& port,
+                   const engine::LoopConfig& loop, std::uint32_t queues) {
+  PortFacts facts;
+  facts.spec = config.nic;
+  facts.driver = port.driver.empty() ? "unknown" : port.driver;
+  facts.mtu_bytes = port.mtu_bytes;
+  facts.queues = queues;
+  facts.form = loop.linear ? TxForm::linear : TxForm::fragments;
+  facts.max_fragments = port.max_fragments;
+  facts.fragments_possible = can_send_fragments(port);
+  facts.checksum_offload = port.checksum_offload;
+  const std::uint32_t segmented = engine::segment_bytes_max(port, false);
+  facts.segmented_bytes_max = segmented >= 2U * loop.tcp.mss_bytes ? segmented : 0;
+  facts.copies_payload = port.copies_payload;
+  facts.late_completion = port.late_completion;
+  facts.owns_interface = port.owns_interface;
+  return facts;
+}
+
 tcp::Config tcp_config(const EngineConfig& config, std::uint32_t mss_bytes) {
   tcp::Config tcp;
   tcp.mss_bytes = static_cast<std::uint16_t>(mss_bytes);
@@ -123,6 +143,8 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
                                     .arguments = config.nic_arguments,
                                     .queues = config.queues,
                                     .mtu_bytes = config.mtu_bytes,
+                                    .checksum_offload = config.checksum_offload,
+                                    .segmentation_offload = config.segmentation_offload,
                                     .memory = {},
                                     .pcap_path = config.pcap_path};
   const Result<std::uint32_t> queues = nic::queues_to_serve(port_options);
@@ -233,6 +255,7 @@ Result<void> Engine::Impl::start_threads() {
   }
   loop.tcp = tcp_config(config_, std::min<std::uint32_t>(ip_bytes_max, 65535) - ipv4_and_tcp_bytes);
   loop.tcp.segment_bytes_max = engine::segment_bytes_max(port, linear_);
+  port_facts_ = facts_of(config_, port, loop, ring_->size());
   if (loop.tcp.segment_bytes_max >= 2U * loop.tcp.mss_bytes) {
     form_reason_ += "; up to " + std::to_string(loop.tcp.segment_bytes_max) +
                     " bytes at once, which the port cuts into segments";

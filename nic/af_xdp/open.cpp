@@ -70,6 +70,7 @@ PortCapabilities capabilities_of(const AfXdpConfig& config, const InterfaceFacts
                                  const XdpProgram& program, const BindMode& mode) {
   PortCapabilities can;
   const bool pages = takes_pages(facts) && !mode.zero_copy;
+  can.driver = facts.driver;
   can.mac = facts.mac;
   can.mtu_bytes = facts.mtu_bytes;
   can.header_headroom_bytes = mode.tx_metadata ? sizeof(abi::TxMetadata) : 0;

@@ -12,6 +12,7 @@ namespace {
 
 PortCapabilities capabilities_of(const DiscardConfig& config) {
   return {.description = "discard",
+          .driver = "discard",
           .mac = config.mac,
           .mtu_bytes = config.mtu_bytes,
           .max_fragments = config.max_fragments,

@@ -49,7 +49,7 @@ Result<std::uint16_t> choose_mtu(const DpdkConfig& config, const DeviceFacts& de
   return static_cast<std::uint16_t>(config.mtu_bytes);
 }
 
-std::string describe(const DeviceFacts& device, const DevicePlan& plan) {
+std::string describe(const DpdkConfig& config, const DeviceFacts& device, const DevicePlan& plan) {
   const PortCapabilities& can = plan.capabilities;
   std::string text = "dpdk:" + device.name + " (" + device.driver;
   text += plan.queues == 1 ? ", 1 queue" : ", " + std::to_string(plan.queues) + " queues";
@@ -57,7 +57,9 @@ std::string describe(const DeviceFacts& device, const DevicePlan& plan) {
   text += can.max_fragments > 1 ? ", up to " + std::to_string(can.max_fragments) + " fragments"
                                 : ", linear packets: the driver takes one segment a packet";
   if (can.segmented_bytes_max > 0) text += ", segmentation offload";
-  text += can.checksum_offload ? ", checksum offload" : ", software checksums";
+  text += can.checksum_offload            ? ", checksum offload"
+          : !config.want_checksum_offload ? ", software checksums as configured"
+                                          : ", software checksums";
   return text + ")";
 }
 
@@ -96,6 +98,7 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
     plan.rx_data_bytes = std::min(plan.rx_data_bytes, device.rx_buffer_bytes_max);
 
   PortCapabilities& can = plan.capabilities;
+  can.driver = device.driver;
   can.mac = device.mac;
   can.mtu_bytes = plan.mtu_bytes;
   can.max_fragments = several ? fragments_of(device.mtu_segments_max) : 1;
@@ -116,7 +119,7 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   can.late_completion = !driver.completes_in_burst && !driver.newest_status_is_true;
   can.owns_interface = true;
   can.queues_stop_together = plan.queues > 1;
-  can.description = describe(device, plan);
+  can.description = describe(config, device, plan);
   return plan;
 }
 

@@ -11,6 +11,7 @@ constexpr std::uint32_t ipv4_bytes_max = 65535;  // RFC 791 §3.1, total length
 
 PortCapabilities capabilities_of(const SimConfig& config) {
   return {.description = "sim",
+          .driver = "sim",
           .mac = config.mac,
           .mtu_bytes = config.mtu_bytes,
           .max_fragments = config.max_fragments,

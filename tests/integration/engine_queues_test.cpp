@@ -47,6 +47,28 @@ TEST(EngineQueues, take_memory_each_and_share_the_connections) {
   EXPECT_LT(memory_bytes[1] - memory_bytes[0], std::uint64_t{4} * (16 << 20));
 }
 
+TEST(EngineQueues, are_among_the_facts_of_its_port) {
+  EngineConfig config = on_discard(3);
+  config.tx_form = TxForm::linear;
+  for (const bool offload : {true, false}) {
+    config.checksum_offload = offload;
+    auto engine = Engine::open(config);
+    ASSERT_TRUE(engine) << engine.error().message();
+    const PortFacts facts = (*engine)->port();
+    EXPECT_EQ(facts.spec, "discard:");
+    EXPECT_EQ(facts.driver, "discard");
+    EXPECT_EQ(facts.queues, 3U);
+    EXPECT_EQ(facts.mtu_bytes, 1500U);
+    EXPECT_EQ(facts.form, TxForm::linear);
+    EXPECT_TRUE(facts.fragments_possible);
+    EXPECT_GT(facts.max_fragments, 1U);
+    EXPECT_EQ(facts.checksum_offload, offload);
+    EXPECT_EQ(facts.segmented_bytes_max, 0U);
+    EXPECT_FALSE(facts.copies_payload);
+    EXPECT_FALSE(facts.owns_interface);
+  }
+}
+
 TEST(EngineQueues, numbers_that_cannot_be_are_explained) {
   const auto refusal = [](const EngineConfig& config) {
     auto engine = Engine::open(config);

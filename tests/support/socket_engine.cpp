@@ -402,6 +402,9 @@ std::string Engine::description() const {
 Ipv4Address Engine::address() const {
   return {127, 0, 0, 1};
 }
+PortFacts Engine::port() const {
+  return {};
+}
 std::uint64_t Engine::memory_bytes() const {
   return impl_->config.cache_bytes;
 }

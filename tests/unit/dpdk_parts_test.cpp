@@ -184,6 +184,7 @@ TEST_F(Plan, takes_all_that_a_full_device_offers) {
   const auto made = plan();
   ASSERT_TRUE(made) << made.error().message();
   const PortCapabilities& can = made->capabilities;
+  EXPECT_EQ(can.driver, "net_test");
   EXPECT_EQ(made->queues, 4) << "one for each processor";
   EXPECT_NE(made->rss_types & RTE_ETH_RSS_NONFRAG_IPV4_TCP, 0U);
   EXPECT_TRUE(can.checksum_offload);
@@ -232,6 +233,8 @@ TEST_F(Plan, leaves_offloads_alone_that_are_not_wanted) {
   made = plan();
   ASSERT_TRUE(made);
   EXPECT_FALSE(made->capabilities.checksum_offload);
+  EXPECT_NE(made->capabilities.description.find("software checksums as configured"),
+            std::string::npos);
 }
 
 TEST_F(Plan, explains_queues_that_cannot_be_had) {

@@ -46,7 +46,9 @@ struct EngineConfig {
                                   ///< owns the interface, elsewhere it is the kernel's to know
   std::optional<Ipv4Address> gateway;  ///< to all other networks, where the engine owns the
                                        ///< interface; elsewhere it is refused
-  std::uint32_t mtu_bytes = 0;  ///< to be set where the engine owns the interface; 0: as it is
+  std::uint32_t mtu_bytes = 0;       ///< to be set where the engine owns the interface; 0: as it is
+  bool checksum_offload = true;      ///< have the port sum packets where it can; false: in software
+  bool segmentation_offload = true;  ///< have the port cut packets where it can (and sums them)
   TxForm tx_form = TxForm::automatic;
   Protection protection = Protection::on;
 
@@ -192,6 +194,25 @@ struct QueueStats {
   std::uint64_t nic_faults = 0;         ///< descriptors refused, completions of none outstanding
 };
 
+/// What an engine's NIC port is and what of it is in use: constant once the engine is open.
+struct PortFacts {
+  std::string spec;                 ///< EngineConfig::nic
+  std::string driver;               ///< "net_e1000_em", "veth"; "unknown" where none is told
+  std::uint32_t mtu_bytes = 0;      ///< of the IP packet
+  std::uint32_t queues = 0;         ///< served, an engine thread each
+  TxForm form = TxForm::linear;     ///< in use: fragments or linear, never automatic
+  std::uint32_t max_fragments = 1;  ///< that the port takes for one packet, the header's included;
+                                    ///< too few for this MTU's payload: only linear can be used
+  bool fragments_possible = false;  ///< whether it takes enough of them for TxForm::fragments
+  bool checksum_offload = false;    ///< in use: the port writes TCP's checksums
+  std::uint32_t segmented_bytes_max =
+      0;                         ///< longest payload that TxForm::fragments hands over at
+                                 ///< once for the port to cut into packets; 0: it cuts none
+  bool copies_payload = false;   ///< the driver or kernel behind copies each packet before the wire
+  bool late_completion = false;  ///< descriptors may stay out while nothing more is sent
+  bool owns_interface = false;   ///< no kernel behind it: the engine answers ARP and ping
+};
+
 /// A send engine on one NIC port: a page cache, a write guard, and an engine thread per NIC queue.
 ///
 /// The guarantee (strict splice). `freeze` has one linearisation point inside the call. Every byte
@@ -216,6 +237,7 @@ class STRICTSEND_API Engine {
   /// For people: port, packet form and why, memory in total.
   [[nodiscard]] std::string description() const;
   [[nodiscard]] Ipv4Address address() const;
+  [[nodiscard]] PortFacts port() const;
   [[nodiscard]] std::uint64_t memory_bytes()
       const;  ///< all that the engine takes, fixed from here on
 
