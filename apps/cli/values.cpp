@@ -148,6 +148,22 @@ Parsed<TxForm> parse_tx_form(std::string_view text) {
   return wrong(fmt::format("\"{}\" is no packet form; write fragments, linear or auto", text));
 }
 
+Parsed<std::uint32_t> parse_queues(std::string_view text) {
+  constexpr std::uint64_t queues_max = 256;  // EngineConfig::queues
+  if (text == "auto") return 0;
+  const Parsed<std::uint64_t> queues = parse_number(text, 1, queues_max);
+  if (!queues) return wrong(queues.error() + ", nor auto");
+  return static_cast<std::uint32_t>(*queues);
+}
+
+Parsed<Offloads> parse_offloads(std::string_view text) {
+  if (text == "all") return Offloads{true, true};
+  if (text == "checksum") return Offloads{true, false};
+  if (text == "none") return Offloads{false, false};
+  return wrong(
+      fmt::format("\"{}\" says nothing about offloads; write all, checksum or none", text));
+}
+
 std::string format_size(double bytes) {
   constexpr std::array<std::string_view, 5> units{"B", "KiB", "MiB", "GiB", "TiB"};
   std::size_t unit = 0;

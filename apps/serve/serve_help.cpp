@@ -79,6 +79,12 @@ OPTIONS
         and the only way before Linux 6.6. auto chooses and says at the start what and
         why. Default: auto.
 
+    --offloads all|checksum|none
+        What the port may do to packets on their way: all: fill in checksums and cut large
+        ones into segments, where it can; checksum: checksums alone; none: both are done
+        in software. To find out whether a device or its driver does them right, or to
+        measure what they gain. Default: all.
+
     --max-connections N
         Further ones are refused. Each queue has an equal share of them, and refuses more.
         How much memory they can take at most, together with the cache, is printed at the

@@ -11,6 +11,7 @@
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
 
+#include "apps/cli/option_reader.hpp"
 #include "apps/cli/values.hpp"
 
 namespace strictsend::serve {
@@ -21,14 +22,13 @@ using cli::Parsed;
 
 constexpr std::uint64_t page_bytes = 4096;
 constexpr std::uint64_t cache_bytes_min = 4U << 20;
-constexpr std::uint64_t queues_max = 256;  // EngineConfig::queues
 
 po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
   add("help,h", "");
   for (const char* name :
-       {"nic", "root", "port", "address", "gateway", "mtu", "queues", "cache", "tx",
+       {"nic", "root", "port", "address", "gateway", "mtu", "queues", "cache", "tx", "offloads",
         "max-connections", "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
     add(name, po::value<std::string>(), "");
   return options;
@@ -37,32 +37,6 @@ po::options_description described() {
 /// So that the splices of all of them together are what an engine takes
 /// (EngineConfig::max_splices).
 constexpr auto connections_max = 1'000'000 / http::SessionLimits{}.responses_max;
-
-/// Reads options one by one and keeps the first complaint.
-class Reader {
- public:
-  explicit Reader(const po::variables_map& values) : values_(values) {}
-
-  /// Stores what `parse` makes of the option's text, if it is given.
-  template <class Parse, class Store>
-  void option(const char* name, Parse parse, Store store) {
-    if (!complaint_.empty() || values_.count(name) == 0) return;
-    auto parsed = parse(values_[name].template as<std::string>());
-    if (parsed)
-      store(*parsed);
-    else
-      complaint_ = fmt::format("--{}: {}", name, parsed.error());
-  }
-  void require(const char* name, const char* sentence) {
-    if (complaint_.empty() && values_.count(name) == 0)
-      complaint_ = fmt::format("--{} is missing: {}", name, sentence);
-  }
-  [[nodiscard]] const std::string& complaint() const { return complaint_; }
-
- private:
-  const po::variables_map& values_;
-  std::string complaint_;
-};
 
 Parsed<std::string> parse_level(const std::string& text) {
   constexpr std::array levels{"trace", "debug", "info", "warn", "error", "critical", "off"};
@@ -89,14 +63,6 @@ Parsed<std::uint64_t> parse_cache(const std::string& text) {
   return bytes;
 }
 
-/// 0: all that the NIC has.
-Parsed<std::uint64_t> parse_queues(const std::string& text) {
-  if (text == "auto") return 0;
-  Parsed<std::uint64_t> queues = cli::parse_number(text, 1, queues_max);
-  if (!queues) queues = tl::unexpected(queues.error() + ", nor auto");
-  return queues;
-}
-
 Parsed<std::chrono::milliseconds> parse_timeout(const std::string& text) {
   Parsed<std::chrono::milliseconds> time = cli::parse_duration(text);
   if (time && time->count() == 0)
@@ -111,33 +77,18 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
     std::span<const std::string> arguments) {
   // What stands behind -- is not ours: DPDK's EAL reads it.
   const auto behind_options = std::find(arguments.begin(), arguments.end(), "--");
-  po::variables_map values;
-  try {
-    namespace style = po::command_line_style;
-    // No abbreviations: an option added later would change what they mean.
-    constexpr int exact = style::unix_style & ~style::allow_guessing;
-    const std::vector<std::string> words(arguments.begin(), behind_options);
-    const po::options_description options = described();
-    const po::positional_options_description no_positional;
-    po::store(po::command_line_parser(words)
-                  .options(options)
-                  .positional(no_positional)
-                  .style(exact)
-                  .run(),
-              values);
-  } catch (const po::too_many_positional_options_error&) {
-    return tl::unexpected<std::string>(
-        "every argument is an option and its value; the directory goes behind --root");
-  } catch (const po::error& error) {
-    return tl::unexpected<std::string>(error.what());
-  }
+  const auto split =
+      cli::split_options({arguments.begin(), behind_options}, described(),
+                         "every argument is an option and its value; the directory goes behind "
+                         "--root");
+  if (!split) return tl::unexpected(split.error());
 
   ServeOptions options;
-  if (values.count("help") > 0) {
+  cli::OptionReader reader(*split);
+  if (reader.given("help")) {
     options.help = true;
     return options;
   }
-  Reader reader(values);
   const auto within = [](std::uint64_t least, std::uint64_t most) {
     return [=](const std::string& text) { return cli::parse_number(text, least, most); };
   };
@@ -152,10 +103,13 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
     options.engine.prefix_bits = v.prefix_bits.value_or(options.engine.prefix_bits);
   });
   reader.option("gateway", cli::parse_address, [&](auto& v) { options.engine.gateway = v; });
-  reader.option("queues", parse_queues,
-                [&](auto v) { options.engine.queues = static_cast<std::uint32_t>(v); });
+  reader.option("queues", cli::parse_queues, [&](auto v) { options.engine.queues = v; });
   reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
+  reader.option("offloads", cli::parse_offloads, [&](auto& v) {
+    options.engine.checksum_offload = v.checksum;
+    options.engine.segmentation_offload = v.segmentation;
+  });
   reader.option("mtu", within(68, 65535),
                 [&](auto v) { options.engine.mtu_bytes = static_cast<std::uint32_t>(v); });
   reader.option("max-connections", within(1, connections_max),

@@ -106,6 +106,8 @@ TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
   EXPECT_EQ(options->engine.cache_bytes, 1U << 30);
   EXPECT_EQ(options->engine.tx_form, TxForm::automatic);
   EXPECT_EQ(options->engine.queues, 0U) << "all that the NIC has";
+  EXPECT_TRUE(options->engine.checksum_offload);
+  EXPECT_TRUE(options->engine.segmentation_offload);
   EXPECT_EQ(options->engine.max_connections, 4096U);
   EXPECT_EQ(options->server.limits.idle_timeout, 60s);
   EXPECT_EQ(options->server.limits.request_timeout, 10s);
@@ -173,6 +175,7 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--cache", "17T"}, "--cache"},
            {{"--cache", "lots"}, "--cache"},
            {{"--tx", "fast"}, "fragments, linear or auto"},
+           {{"--offloads", "some"}, "--offloads: \"some\" says nothing about offloads"},
            {{"--max-connections", "0"}, "--max-connections"},
            {{"--max-connections", "500001"}, "whole number from 1 to 500000"},
            {{"--idle-timeout", "0"}, "--idle-timeout"},
@@ -190,6 +193,17 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
     EXPECT_NE(options.error().find(c.named), std::string::npos) << options.error();
     EXPECT_EQ(options.error().find('\n'), std::string::npos) << options.error();
   }
+}
+
+TEST(ServeOptions, may_leave_offloads_unused) {
+  const auto checksum = parse({"--offloads", "checksum"});
+  ASSERT_TRUE(checksum) << checksum.error();
+  EXPECT_TRUE(checksum->engine.checksum_offload);
+  EXPECT_FALSE(checksum->engine.segmentation_offload);
+  const auto none = parse({"--offloads=none"});
+  ASSERT_TRUE(none) << none.error();
+  EXPECT_FALSE(none->engine.checksum_offload);
+  EXPECT_FALSE(none->engine.segmentation_offload);
 }
 
 TEST(ServeOptions, say_which_required_one_is_missing) {

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/cli/option_reader.hpp"
+
+#include <vector>
+
+namespace strictsend::cli {
+
+namespace po = boost::program_options;
+
+Parsed<po::variables_map> split_options(std::span<const std::string> words,
+                                        const po::options_description& options,
+                                        const char* for_positional) {
+  namespace style = po::command_line_style;
+  // No abbreviations: an option added later would change what they mean.
+  constexpr int exact = style::unix_style & ~style::allow_guessing;
+  po::variables_map values;
+  try {
+    const std::vector<std::string> copy(words.begin(), words.end());
+    const po::positional_options_description no_positional;
+    po::store(po::command_line_parser(copy)
+                  .options(options)
+                  .positional(no_positional)
+                  .style(exact)
+                  .run(),
+              values);
+  } catch (const po::too_many_positional_options_error&) {
+    return tl::unexpected<std::string>(for_positional);
+  } catch (const po::error& error) {
+    return tl::unexpected<std::string>(error.what());
+  }
+  return values;
+}
+
+}  // namespace strictsend::cli
