@@ -17,12 +17,9 @@ Parsed<po::variables_map> split_options(std::span<const std::string> words,
   try {
     const std::vector<std::string> copy(words.begin(), words.end());
     const po::positional_options_description no_positional;
-    po::store(po::command_line_parser(copy)
-                  .options(options)
-                  .positional(no_positional)
-                  .style(exact)
-                  .run(),
-              values);
+    po::store(
+        po::command_line_parser(copy).options(options).positional(no_positional).style(exact).run(),
+        values);
   } catch (const po::too_many_positional_options_error&) {
     return tl::unexpected<std::string>(for_positional);
   } catch (const po::error& error) {

@@ -7,8 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <stdlib.h>
 
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
@@ -18,11 +16,11 @@
 #include "apps/cli/exit_code.hpp"
 #include "apps/cli/values.hpp"
 #include "apps/demo/experiment.hpp"
+#include "apps/strictness/work_directory.hpp"
 
 namespace strictsend::demo {
 namespace {
 
-namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
 /// So many pages at least must have been rescued from a writer, or nothing was shown: of a file of
@@ -115,31 +113,6 @@ cli::Parsed<Options> parse(std::span<const std::string> arguments) {
   return options;
 }
 
-/// A new directory, removed with all in it.
-class WorkDirectory {
- public:
-  static Result<WorkDirectory> create(const std::string& parent) {
-    std::string name = parent + "/strictsend-demo-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) {
-      return fail("making a directory in " + parent, errno, "name another one with --directory");
-    }
-    return WorkDirectory(std::move(name));
-  }
-  WorkDirectory(WorkDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  WorkDirectory& operator=(WorkDirectory&&) = delete;
-  WorkDirectory(const WorkDirectory&) = delete;
-  WorkDirectory& operator=(const WorkDirectory&) = delete;
-  ~WorkDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  explicit WorkDirectory(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
 void report(const Findings& f) {
   fmt::print("  port                    {}\n", f.engine);
   fmt::print("  downloaded              {} in {:.1f} s, {}/s\n",
@@ -174,7 +147,7 @@ int failed(const Error& error) {
 
 int demo(Options options, const app::StopSignals& signals) {
   fmt::print("Making a network, and a file to serve in it.\n");
-  auto directory = WorkDirectory::create(options.directory);
+  auto directory = strictness::WorkDirectory::create(options.directory, "demo");
   if (!directory) return failed(directory.error());
   auto network = PrivateNetwork::create();
   if (!network) return failed(network.error());

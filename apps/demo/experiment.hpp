@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/demo/checker/check.hpp"
 #include "apps/demo/private_network.hpp"
+#include "apps/strictness/checker/check.hpp"
 #include "apps/support/event_sources.hpp"
 #include <strictsend/engine.hpp>
 

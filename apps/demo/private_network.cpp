@@ -6,9 +6,11 @@
 #include <cerrno>
 #include <unistd.h>
 
-#include "apps/demo/subprocess.hpp"
+#include "apps/strictness/subprocess.hpp"
 
 namespace strictsend::demo {
+
+using strictness::run;
 
 Result<PrivateNetwork> PrivateNetwork::create() {
   if (::geteuid() != 0) {

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "apps/serve/snapshot_representation.hpp"
@@ -20,6 +21,11 @@ std::string for_the_log(std::string text) {
   return text.substr(0, logged_bytes_max) + "...";
 }
 
+std::string peer_name(const Event& accepted) {
+  const Ipv4Address& a = accepted.peer_address;
+  return fmt::format("{}.{}.{}.{}:{}", a[0], a[1], a[2], a[3], accepted.peer_port);
+}
+
 }  // namespace
 
 std::uint64_t connection_bytes_max(const http::SessionLimits& limits) {
@@ -33,9 +39,13 @@ std::uint64_t connection_bytes_max(const http::SessionLimits& limits) {
          limits.responses_max * transfer_bytes_max + session_bytes_max;
 }
 
-Connection::Connection(ConnectionContext& context, ConnectionId id, std::string peer,
-                       const http::Clock& clock, const http::SessionLimits& limits)
-    : context_(context), id_(id), peer_(std::move(peer)), session_(*this, *this, clock, limits) {}
+Connection::Connection(ConnectionContext& context, const Event& accepted, const http::Clock& clock,
+                       const http::SessionLimits& limits)
+    : context_(context),
+      id_(accepted.connection),
+      peer_address_(accepted.peer_address),
+      peer_(peer_name(accepted)),
+      session_(*this, *this, clock, limits) {}
 
 std::size_t Connection::receive(std::span<std::byte> into) {
   // A connection that is gone has nothing to receive; its `closed` event is on its way.
@@ -66,7 +76,7 @@ http::SendOutcome Connection::send(http::Response& response) {
     return http::SendOutcome::gone;
   }
   if (file != nullptr && context_.observer != nullptr)
-    context_.observer->on_submit({response.target, began, submit_ended, *splice_id});
+    context_.observer->on_submit({response.target, peer_address_, began, submit_ended, *splice_id});
   context_.transfers.add(key, {id_, *splice_id, file != nullptr, response.status, peer_,
                                for_the_log(std::move(response.method)),
                                for_the_log(std::move(response.target)), began});

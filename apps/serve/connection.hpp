@@ -27,12 +27,12 @@ struct ConnectionContext {
 /// the largest heads it may, and takes no response.
 [[nodiscard]] std::uint64_t connection_bytes_max(const http::SessionLimits& limits);
 
-/// One TCP connection of the engine as an HTTP stream, with the session on it. From `accepted` to
-/// `closed`, in the server's hands and on its thread.
+/// One TCP connection of the engine as an HTTP stream, with the session on it. From its
+/// `accepted` event to `closed`, in the server's hands and on its thread.
 class Connection final : private http::Stream, private http::FileRequests {
  public:
-  Connection(ConnectionContext& context, ConnectionId id, std::string peer,
-             const http::Clock& clock, const http::SessionLimits& limits);
+  Connection(ConnectionContext& context, const Event& accepted, const http::Clock& clock,
+             const http::SessionLimits& limits);
 
   [[nodiscard]] http::Session& session() { return session_; }
 
@@ -45,8 +45,9 @@ class Connection final : private http::Stream, private http::FileRequests {
 
   ConnectionContext& context_;
   const ConnectionId id_;
-  const std::string peer_;
-  http::Session session_;  // refers to *this as its stream
+  const Ipv4Address peer_address_;
+  const std::string peer_;  ///< for the log
+  http::Session session_;   // refers to *this as its stream
 };
 
 }  // namespace strictsend::serve

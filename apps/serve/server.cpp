@@ -34,11 +34,6 @@ struct ConnectionHash {
   }
 };
 
-std::string peer_name(const Event& event) {
-  const Ipv4Address& a = event.peer_address;
-  return fmt::format("{}.{}.{}.{}:{}", a[0], a[1], a[2], a[3], event.peer_port);
-}
-
 void log_transfer(const Transfer& transfer, const SpliceResult& result) {
   if (!spdlog::should_log(spdlog::level::info)) return;
   const std::string request =
@@ -246,8 +241,7 @@ void Server::Impl::on_event(const Event& event) {
 }
 
 void Server::Impl::on_accepted(const Event& event) {
-  auto connection = std::make_unique<Connection>(context_, event.connection, peer_name(event),
-                                                 clock_, config_.limits);
+  auto connection = std::make_unique<Connection>(context_, event, clock_, config_.limits);
   if (draining_) connection->session().drain();
   connections_.insert_or_assign(event.connection, std::move(connection));
 }

@@ -11,9 +11,9 @@
 
 #include <gtest/gtest.h>
 
-#include "apps/demo/checker/check.hpp"
-#include "apps/demo/checker/mapped_file.hpp"
-#include "apps/demo/checker/writer.hpp"
+#include "apps/strictness/checker/check.hpp"
+#include "apps/strictness/checker/mapped_file.hpp"
+#include "apps/strictness/checker/writer.hpp"
 
 namespace strictsend::checker {
 namespace {

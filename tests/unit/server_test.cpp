@@ -87,13 +87,15 @@ class RecordingObserver final : public Observer {
  public:
   struct Seen {
     std::string target;
+    Ipv4Address peer;
     http::TimePoint freeze_began;
     http::TimePoint submit_ended;
     std::uint64_t splice_id;
     bool released = false;
   };
   void on_submit(const Submission& s) override {
-    seen.push_back({std::string(s.target), s.freeze_began, s.submit_ended, s.splice_id});
+    seen.push_back(
+        {std::string(s.target), s.peer_address, s.freeze_began, s.submit_ended, s.splice_id});
   }
   void on_released(std::uint64_t splice_id, const SpliceResult& result) override {
     for (Seen& one : seen)
@@ -373,6 +375,7 @@ TEST_F(ServerTest, an_observer_learns_each_submits_interval) {
   EXPECT_EQ(observer.seen[0].target, "/hello.txt?id=1");
   EXPECT_EQ(observer.seen[1].target, "/hello.txt?id=2");
   for (const auto& seen : observer.seen) {
+    EXPECT_EQ(seen.peer, (Ipv4Address{127, 0, 0, 1}));
     EXPECT_LE(before, seen.freeze_began);
     EXPECT_LE(seen.freeze_began, seen.submit_ended);
     // Not the end of submit: the client may hear the bytes before submit has returned.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/demo/checker/write_log.hpp"
+#include "apps/strictness/checker/write_log.hpp"
 
 #include <algorithm>
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/demo/checker/layout.hpp"
-#include "apps/demo/checker/write_log.hpp"
+#include "apps/strictness/checker/layout.hpp"
+#include "apps/strictness/checker/write_log.hpp"
 
 namespace strictsend::checker {
 

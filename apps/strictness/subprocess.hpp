@@ -3,13 +3,15 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "apps/support/event_sources.hpp"
 #include <strictsend/result.hpp>
 
-namespace strictsend::demo {
+namespace strictsend::strictness {
 
 /// A running program, waited for once. Move-only; the destructor ends it (SIGTERM) and waits.
 /// It has a process group of its own and blocks what a terminal sends: Ctrl-C is for this process
@@ -28,6 +30,8 @@ class Subprocess {
 
   /// Waits for its end; an error if it did not exit with 0.
   Result<void> wait();
+  /// Waits for its end; its exit status, an error if a signal ended it.
+  Result<int> wait_for_status();
   /// Whether it has ended, without waiting; `wait` then returns at once.
   [[nodiscard]] bool ended() const;
   void terminate() const;
@@ -38,7 +42,11 @@ class Subprocess {
   std::string name_;
 };
 
+/// Waits until all of them have ended; ECANCELED when a signal comes before that.
+Result<void> wait_until_ended(std::span<const Subprocess> processes,
+                              const app::StopSignals& signals);
+
 /// Starts and waits.
 Result<void> run(const std::vector<std::string>& argv);
 
-}  // namespace strictsend::demo
+}  // namespace strictsend::strictness

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/demo/checker/layout.hpp"
+#include "apps/strictness/checker/layout.hpp"
 
 #include <cerrno>
 #include <cstring>

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/demo/subprocess.hpp"
+#include "apps/strictness/subprocess.hpp"
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <spawn.h>
 #include <unistd.h>
 
-namespace strictsend::demo {
+#include "apps/strictness/interruption.hpp"
+
+namespace strictsend::strictness {
 
 Result<Subprocess> Subprocess::start(const std::vector<std::string>& argv) {
   std::vector<char*> arguments;
@@ -48,15 +51,20 @@ Subprocess::~Subprocess() {
 }
 
 Result<void> Subprocess::wait() {
+  const Result<int> status = wait_for_status();
+  if (!status) return tl::unexpected(status.error());
+  if (*status == 0) return {};
+  return fail(name_, 0, "it ended with status " + std::to_string(*status));
+}
+
+Result<int> Subprocess::wait_for_status() {
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0) {
     if (errno != EINTR) return fail("waiting for " + name_, errno);
   }
   pid_ = -1;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return fail(name_, 0,
-              WIFEXITED(status) ? "it ended with status " + std::to_string(WEXITSTATUS(status))
-                                : "it was ended by signal " + std::to_string(WTERMSIG(status)));
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  return fail(name_, 0, "it was ended by signal " + std::to_string(WTERMSIG(status)));
 }
 
 bool Subprocess::ended() const {
@@ -69,10 +77,19 @@ void Subprocess::terminate() const {
   if (pid_ > 0) ::kill(pid_, SIGTERM);
 }
 
+Result<void> wait_until_ended(std::span<const Subprocess> processes,
+                              const app::StopSignals& signals) {
+  const auto running = [](const Subprocess& process) { return !process.ended(); };
+  while (std::any_of(processes.begin(), processes.end(), running)) {
+    if (Result<void> go_on = unless_stopped(signals, 50); !go_on) return go_on;
+  }
+  return {};
+}
+
 Result<void> run(const std::vector<std::string>& argv) {
   Result<Subprocess> process = Subprocess::start(argv);
   if (!process) return tl::unexpected(std::move(process.error()));
   return process->wait();
 }
 
-}  // namespace strictsend::demo
+}  // namespace strictsend::strictness

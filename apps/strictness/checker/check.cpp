@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/demo/checker/check.hpp"
+#include "apps/strictness/checker/check.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <numeric>
 #include <thread>
 
-#include "apps/demo/checker/writer_check.hpp"
+#include "apps/strictness/checker/writer_check.hpp"
 
 namespace strictsend::checker {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/demo/checker/writer_check.hpp"
+#include "apps/strictness/checker/writer_check.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -7,8 +7,8 @@
 #include <ctime>
 #include <span>
 
-#include "apps/demo/checker/layout.hpp"
-#include "apps/demo/checker/write_log.hpp"
+#include "apps/strictness/checker/layout.hpp"
+#include "apps/strictness/checker/write_log.hpp"
 
 namespace strictsend::checker {
 
@@ -47,12 +47,16 @@ inline void drain_stores() {
 #endif
 }
 
+/// No rest between batches.
+inline void full_speed(std::uint64_t /*writes*/) {}
+
 /// Writes as fast as `store(word, value)` takes it until `stop` is set or the log is full. It
 /// shares nothing with whoever sends the file: no lock, no flag, no pause. `stop` has one writer,
-/// the thread that will join this one; relaxed, since joining orders the log.
-template <class Store, class Clock = std::int64_t (*)()>
+/// the thread that will join this one; relaxed, since joining orders the log. `pace(writes)` is
+/// called between batches, for writers that rest.
+template <class Store, class Clock = std::int64_t (*)(), class Pace = void (*)(std::uint64_t)>
 void write_until(const std::atomic<bool>& stop, const Layout& layout, std::uint32_t writer,
-                 WriteLog& log, Store store, Clock now_ns = monotonic_ns) {
+                 WriteLog& log, Store store, Clock now_ns = monotonic_ns, Pace pace = full_speed) {
   std::uint64_t number = 0;
   while (!stop.load(std::memory_order_relaxed) && !log.full()) {
     drain_stores();  // of the batch before; those that follow cannot overtake the reading of the
@@ -62,6 +66,7 @@ void write_until(const std::atomic<bool>& stop, const Layout& layout, std::uint3
       ++number;
       store(layout.word_of(writer, number), Layout::value_of(writer, number));
     }
+    pace(number);
   }
   drain_stores();
   log.finish(number == 0 ? 0 : WriteLog::batch_writes, now_ns());

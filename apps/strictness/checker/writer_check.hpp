@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "apps/demo/checker/check.hpp"
+#include "apps/strictness/checker/check.hpp"
 
 namespace strictsend::checker {
 

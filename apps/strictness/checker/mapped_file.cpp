@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/demo/checker/mapped_file.hpp"
+#include "apps/strictness/checker/mapped_file.hpp"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
