@@ -6,12 +6,15 @@
 
 #include "apps/cli/command.hpp"
 #include "apps/cli/exit_code.hpp"
+#include "apps/conformance/conformance_command.hpp"
 #include "apps/demo/demo_command.hpp"
 #include "apps/serve/serve_command.hpp"
 
 int main(int argc, char** argv) {
   constexpr strictsend::cli::Command commands[] = {
       {"serve", "serve a directory over HTTP/1.1", strictsend::serve::run_serve},
+      {"conformance", "prove on a NIC, between two machines, that downloads are strict",
+       strictsend::conformance::run_conformance},
       {"demo", "show on this machine that downloads are strict", strictsend::demo::run_demo},
   };
   try {

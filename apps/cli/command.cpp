@@ -40,6 +40,10 @@ void print_help(std::span<const Command> commands) {
 
 }  // namespace
 
+std::string_view version() {
+  return STRICTSEND_VERSION;
+}
+
 int dispatch(std::span<const Command> commands, std::span<const std::string> arguments) {
   if (arguments.empty()) {
     fmt::print(stderr, "strictsend: no command given; strictsend --help lists them\n");
@@ -51,7 +55,7 @@ int dispatch(std::span<const Command> commands, std::span<const std::string> arg
     return exit_ok;
   }
   if (name == "--version") {
-    fmt::print("strictsend {}\n", STRICTSEND_VERSION);
+    fmt::print("strictsend {}\n", version());
     return exit_ok;
   }
   const auto command = std::find_if(commands.begin(), commands.end(),

@@ -15,6 +15,9 @@ struct Command {
   int (*run)(std::span<const std::string> arguments);
 };
 
+/// Of this program: "0.1.0".
+[[nodiscard]] std::string_view version();
+
 /// Finds and runs the command that `arguments` begin with; --help and --version are answered here.
 int dispatch(std::span<const Command> commands, std::span<const std::string> arguments);
 

@@ -21,9 +21,10 @@ void Submissions::on_submit(const serve::Observer::Submission& submission) {
     constexpr std::size_t logged_max = 16;
     const Ipv4Address& a = submission.peer_address;
     if (strangers_.size() < logged_max && strangers_.insert(a).second)
-      spdlog::warn("{}.{}.{}.{} asks for files here too and is not the host that --peer names: "
-                   "what it does is not counted",
-                   a[0], a[1], a[2], a[3]);
+      spdlog::warn(
+          "{}.{}.{}.{} asks for files here too and is not the host that --peer names: "
+          "what it does is not counted",
+          a[0], a[1], a[2], a[3]);
     return;
   }
   const auto known = by_target_.find(submission.target);
@@ -31,8 +32,8 @@ void Submissions::on_submit(const serve::Observer::Submission& submission) {
   std::string target(submission.target);
   const unsigned times = known == by_target_.end() ? 1 : known->second.times + 1;
   by_target_.insert_or_assign(target, Record{.begin_ns = ns(submission.freeze_began),
-                                                 .return_ns = ns(submission.submit_ended),
-                                                 .times = times});
+                                             .return_ns = ns(submission.submit_ended),
+                                             .times = times});
   unreleased_.insert_or_assign(submission.splice_id, std::move(target));
 }
 

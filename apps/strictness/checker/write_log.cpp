@@ -2,8 +2,27 @@
 #include "apps/strictness/checker/write_log.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 namespace strictsend::checker {
+
+Result<WriteLog> WriteLog::restore(std::vector<std::int64_t> stamps_ns, std::uint64_t writes,
+                                   std::int64_t end_ns) {
+  const auto refuse = [](const char* hint) { return fail("reading a write log", EINVAL, hint); };
+  const std::uint64_t batches = stamps_ns.size();
+  if (writes / batch_writes + (writes % batch_writes != 0 ? 1 : 0) != batches)
+    return refuse("it has too many or too few stamps for its writes");
+  if (!std::is_sorted(stamps_ns.begin(), stamps_ns.end()) ||
+      (batches > 0 && stamps_ns.back() > end_ns))
+    return refuse("its stamps go back in time");
+  WriteLog log(0);
+  log.stamps_ns_ = std::move(stamps_ns);
+  log.batches_ = batches;
+  log.writes_ = writes;
+  log.end_ns_ = end_ns;
+  return log;
+}
 
 std::uint64_t WriteLog::certainly_ended_before(std::int64_t instant_ns) const {
   if (batches_ == 0) return 0;

@@ -3,7 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include <strictsend/result.hpp>
 
 namespace strictsend::checker {
 
@@ -24,6 +27,11 @@ class WriteLog {
   explicit WriteLog(std::uint64_t writes_max)
       : stamps_ns_((writes_max + batch_writes - 1) / batch_writes) {}
 
+  /// A finished log as another process wrote it. `stamps_ns` must rise to `end_ns`, and be as many
+  /// as `writes` need.
+  static Result<WriteLog> restore(std::vector<std::int64_t> stamps_ns, std::uint64_t writes,
+                                  std::int64_t end_ns);
+
   // The writer.
   [[nodiscard]] bool full() const { return batches_ == stamps_ns_.size(); }
   /// A batch begins now, unless `full`; what came before it has ended.
@@ -36,6 +44,10 @@ class WriteLog {
 
   // The checker, after `finish`.
   [[nodiscard]] std::uint64_t writes() const { return writes_; }
+  [[nodiscard]] std::span<const std::int64_t> stamps_ns() const {
+    return std::span(stamps_ns_).first(batches_);
+  }
+  [[nodiscard]] std::int64_t end_ns() const { return end_ns_; }
   /// The writes 1 … n that had certainly ended before `instant_ns`.
   [[nodiscard]] std::uint64_t certainly_ended_before(std::int64_t instant_ns) const;
   /// The writes 1 … n that may have begun at or before `instant_ns`.
