@@ -168,6 +168,10 @@ class Queue {
   /// (ENETDOWN …); being busy is 0. ENODEV: the device is gone for good, and is to be stopped.
   virtual int kick() = 0;
 
+  /// Whether the device is still there, for a queue that has nothing to send: a plain errno as from
+  /// `kick`. May make a system call; asked some times a second.
+  virtual int health() { return 0; }
+
   /// Fills `completions` with packets that the device is done with, oldest first as far as it keeps
   /// order.
   virtual std::size_t reap(std::span<TxCompletion> completions) = 0;
@@ -227,6 +231,10 @@ class Port {
   /// The device's own counters, under the device's names. May ask the device: not for hot paths.
   /// Any thread.
   [[nodiscard]] virtual std::vector<Statistic> device_statistics() const { return {}; }
+
+  /// Why the device is gone for good (`Queue::kick` says ENODEV), for people; empty: it is not, or
+  /// nobody knows. Any thread.
+  [[nodiscard]] virtual std::string failure() const { return {}; }
 
   /// Where the backend has a monitoring channel of its own (DPDK telemetry), it shows these there
   /// too, calling `source` on a thread of its own until the port ends. Set-up thread.

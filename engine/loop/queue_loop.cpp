@@ -8,6 +8,12 @@
 #include "base/assert.hpp"
 
 namespace strictsend::engine {
+namespace {
+
+/// How often the device is asked whether it is still there.
+constexpr Duration health_every = milliseconds(100);
+
+}  // namespace
 
 QueueLoop::QueueLoop(const LoopConfig& config, nic::Queue& queue, const nic::PortCapabilities& port,
                      pagecache::PageCache& cache, Notifier& notifier, Time now)
@@ -146,6 +152,11 @@ void QueueLoop::watch_device() {
   if (must_stop_device()) {
     give_up_device();
     return;
+  }
+  // An idle queue has nothing to kick for.
+  if (now_ >= health_at_) {
+    health_at_ = now_ + health_every;
+    if (queue_.health() == ENODEV) kick_error_ = ENODEV;
   }
   if (kick_error_ == ENODEV) {  // removed, or not to be started again
     counters_.device_faults.add();

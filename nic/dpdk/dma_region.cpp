@@ -10,6 +10,7 @@
 #include <rte_memory.h>
 #include <string>
 #include <unistd.h>
+#include <utility>
 
 #include "nic/dpdk/eal.hpp"
 
@@ -54,11 +55,15 @@ Result<std::unique_ptr<DmaRegion>> DmaRegion::map(const DmaMemory& memory, rte_d
   return region;
 }
 
+void DmaRegion::unmap() {
+  if (mapped_for_ == nullptr) return;
+  rte_device* device = std::exchange(mapped_for_, nullptr);
+  rte_dev_dma_unmap(device, memory_.base, reinterpret_cast<std::uintptr_t>(memory_.base),
+                    memory_.size_bytes);
+}
+
 DmaRegion::~DmaRegion() {
-  if (mapped_for_ != nullptr) {
-    rte_dev_dma_unmap(mapped_for_, memory_.base, reinterpret_cast<std::uintptr_t>(memory_.base),
-                      memory_.size_bytes);
-  }
+  unmap();
   rte_extmem_unregister(memory_.base, memory_.size_bytes);
 }
 

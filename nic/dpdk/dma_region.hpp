@@ -13,7 +13,8 @@ namespace strictsend::nic::dpdk {
 
 /// The arena, known to DPDK as external memory (rte_extmem_register) and mapped for a device's DMA
 /// (rte_dev_dma_map): the first without the second makes a device send zeros or nothing. Undone by
-/// the destructor, once the device is closed. Addresses on the bus are the virtual ones.
+/// the destructor, or the second by `unmap` before, once the device is closed and before it is
+/// removed from its bus. Addresses on the bus are the virtual ones.
 class DmaRegion {
  public:
   /// `is_virtual`: the device is software and needs no mapping.
@@ -22,6 +23,9 @@ class DmaRegion {
   DmaRegion(const DmaRegion&) = delete;
   DmaRegion& operator=(const DmaRegion&) = delete;
   ~DmaRegion();
+
+  /// Ends the device's access; afterwards nothing here refers to it. Idempotent.
+  void unmap();
 
  private:
   explicit DmaRegion(const DmaMemory& memory) : memory_(memory) {}

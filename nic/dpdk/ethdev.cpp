@@ -9,9 +9,11 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <thread>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
+#include "nic/dpdk/dma_region.hpp"
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/pci_hint.hpp"
 
@@ -25,6 +27,12 @@ int on_event(std::uint16_t, rte_eth_event_type type, void* events, void*) {
   if (type == RTE_ETH_EVENT_INTR_RESET) told.on_reset_wanted();
   if (type == RTE_ETH_EVENT_INTR_RMV) told.on_removed();
   return 0;
+}
+
+/// What the bus says, where on_event has the driver's word: vfio's request to let the device go
+/// comes this way alone (pci_vfio.c, pci_vfio_req_handler), again and again until that is done.
+void on_bus_event(const char*, rte_dev_event_type type, void* events) {
+  if (type == RTE_DEV_EVENT_REMOVE) static_cast<EthdevEvents*>(events)->on_removed();
 }
 
 /// RTE_ETH_FOREACH_DEV, which does not compile without warnings.
@@ -205,6 +213,7 @@ void Ethdev::tell_events(EthdevEvents& events) {
   events_ = &events;
   for (const rte_eth_event_type event : event_types)
     static_cast<void>(rte_eth_dev_callback_register(port_id_, event, &on_event, events_));
+  static_cast<void>(rte_dev_event_callback_register(rte_dev_name(device_), &on_bus_event, events_));
 }
 
 void Ethdev::forget_events() {
@@ -214,6 +223,9 @@ void Ethdev::forget_events() {
     while (rte_eth_dev_callback_unregister(port_id_, event, &on_event, events_) == -EAGAIN)
       std::this_thread::yield();
   }
+  while (rte_dev_event_callback_unregister(rte_dev_name(device_), &on_bus_event, events_) ==
+         -EAGAIN)
+    std::this_thread::yield();
   events_ = nullptr;
 }
 
@@ -253,10 +265,23 @@ bool Ethdev::is_removed() const {
 }
 
 Ethdev::~Ethdev() {
-  if (queues_ == 0) return;  // only looked at
-  if (!close()) return;
-  // So that the same name can be probed again; unless the device has other ports.
-  if (device_ != nullptr && !has_other_ports(device_)) static_cast<void>(rte_dev_remove(device_));
+  if (queues_ == 0) return;        // only looked at
+  if (close()) remove_from_bus();  // so that the same name can be probed again
+}
+
+void Ethdev::detach(DmaRegion& region) {
+  const std::lock_guard lock(mutex_);
+  if (!closed_ || !let_go_ || device_ == nullptr || has_other_ports(device_)) return;
+  region.unmap();  // asks the device, which is freed next
+  remove_from_bus();
+}
+
+void Ethdev::remove_from_bus() {
+  if (device_ == nullptr || has_other_ports(device_)) return;
+  rte_device* device = std::exchange(device_, nullptr);  // never twice: it may be freed
+  if (const int result = rte_dev_remove(device); result != 0)
+    spdlog::warn("{}: DPDK did not give the device back to its bus (error {})", facts_.name,
+                 result);
 }
 
 bool Ethdev::is_link_up() const {

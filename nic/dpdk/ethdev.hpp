@@ -16,10 +16,13 @@ struct rte_mempool;
 
 namespace strictsend::nic::dpdk {
 
-/// Told of a device's events, on DPDK's interrupt thread.
+class DmaRegion;
+
+/// Told of a device's events, on DPDK's interrupt thread, which must not be kept.
 class EthdevEvents {
  public:
   virtual void on_reset_wanted() = 0;
+  /// It is gone, or somebody wants it back from us and waits (vfio asks again now and then).
   virtual void on_removed() = 0;
 
  protected:
@@ -60,6 +63,11 @@ class Ethdev {
   /// Stops it and gives it back to the driver. False: the driver refused, and the device may go on
   /// reading memory. Idempotent.
   bool close();
+  /// Once it is closed: ends its access to `region` and gives it back to its bus, so that whoever
+  /// removes it (or binds another driver) need not wait for the process to end. It cannot be opened
+  /// again then but by its name. Does nothing before it is closed, or if the driver did not let go.
+  /// Never on DPDK's interrupt thread, for which it waits. Idempotent.
+  void detach(DmaRegion& region);
   /// What was configured for a queue, whatever had been asked for.
   [[nodiscard]] bool reports_each_descriptor() const { return reports_each_; }
 
@@ -75,6 +83,7 @@ class Ethdev {
   [[nodiscard]] Result<void> failed(const char* operation, int result) const;
 
   void forget_events();
+  void remove_from_bus();
 
   const std::uint16_t port_id_;
   DeviceFacts facts_;

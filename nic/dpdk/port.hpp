@@ -46,6 +46,7 @@ class DpdkPort final : public Port, private TelemetrySource {
   [[nodiscard]] std::vector<Statistic> device_statistics() const override {
     return parts_.device->extended_statistics();
   }
+  [[nodiscard]] std::string failure() const override { return watcher_.failure(); }
   void show_statistics(const std::function<std::vector<Statistic>()>& source) override;
 
   /// Has the device stopped, reset and started again; as when it asks for that itself. Any thread.

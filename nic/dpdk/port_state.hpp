@@ -13,7 +13,7 @@ namespace strictsend::nic::dpdk {
 ///
 ///     running ──▶ resetting ──(all aside; stop, reset, start)──▶ running
 ///        │            └──(failed)──▶ lost
-///        ├──(removed by the bus)──▶ lost
+///        ├──(removed by the bus)──▶ lost ──(every queue stopped)──▶ closed; given back to its bus
 ///        └──(every queue stopped)──▶ closed
 struct PortState {
   enum class Phase : std::uint8_t { running, resetting, lost, closed };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -36,6 +37,9 @@ class DpdkQueue final : public Queue {
 
   std::size_t transmit(std::span<const TxPacket> packets) override;
   int kick() override;
+  int health() override {
+    return state_.phase.load(std::memory_order_relaxed) == PortState::Phase::lost ? ENODEV : 0;
+  }
   std::size_t reap(std::span<TxCompletion> completions) override;
   std::size_t receive(std::span<RxPacket> packets) override;
   void release_received() override;

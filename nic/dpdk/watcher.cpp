@@ -52,7 +52,9 @@ void Watcher::run() {
     if (wish == Wish::end) return;
     lock.unlock();
     if (wish == Wish::reset) reset();
-    if (wish == Wish::give_up || device_.is_removed()) lose("it was removed");
+    if (wish == Wish::give_up || device_.is_removed())
+      lose("it was removed from its bus, or is about to be");
+    if (to_give_back_) give_back();
     if (state_.phase.load(std::memory_order_relaxed) == PortState::Phase::running) {
       const bool up = device_.is_link_up();
       if (up != state_.link_up.exchange(up, std::memory_order_relaxed))
@@ -67,8 +69,11 @@ void Watcher::reset() {
   if (!state_.phase.compare_exchange_strong(expected, PortState::Phase::resetting,
                                             std::memory_order_seq_cst))
     return;
-  if (!wait_until_aside()) return lose("its queues did not come to rest for a reset");
-  if (const Result<void> done = device_.reset(); !done) return lose(done.error().message().c_str());
+  if (!wait_until_aside()) {
+    if (!has_other_wish()) lose("its queues did not come to rest for a reset");
+    return;
+  }
+  if (const Result<void> done = device_.reset(); !done) return lose(done.error().message());
   if (state_.phase.load(std::memory_order_seq_cst) == PortState::Phase::closed) return;
   resets_.fetch_add(1, std::memory_order_relaxed);
   spdlog::warn("{}: reset", device_.facts().name);
@@ -85,24 +90,43 @@ bool Watcher::wait_until_aside() {
       ++queue;
       continue;
     }
-    if (monotonic_now() > limit) return false;
-    {
-      const std::lock_guard lock(mutex_);
-      if (wish_ == Wish::end) return false;
-    }
+    if (monotonic_now() > limit || has_other_wish()) return false;
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
   return true;
 }
 
-void Watcher::lose(const char* why) {
+bool Watcher::has_other_wish() const {
+  const std::lock_guard lock(mutex_);
+  return wish_ >= Wish::give_up;
+}
+
+void Watcher::lose(const std::string& why) {
   PortState::Phase phase = state_.phase.load(std::memory_order_relaxed);
   if (phase == PortState::Phase::lost || phase == PortState::Phase::closed) return;
   spdlog::error("{}: the device is lost: {}", device_.facts().name, why);
+  {
+    const std::lock_guard lock(mutex_);
+    failure_ = why;
+  }
+  to_give_back_ = true;
+  state_.link_up.store(false, std::memory_order_relaxed);
   while (phase != PortState::Phase::closed &&
          !state_.phase.compare_exchange_weak(phase, PortState::Phase::lost,
                                              std::memory_order_seq_cst)) {
   }
+}
+
+/// Here and not where the last queue stops: letting go of the memory's pages takes its time.
+void Watcher::give_back() {
+  if (state_.phase.load(std::memory_order_acquire) != PortState::Phase::closed) return;
+  to_give_back_ = false;
+  device_.detach(region_);
+}
+
+std::string Watcher::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
 }
 
 }  // namespace strictsend::nic::dpdk

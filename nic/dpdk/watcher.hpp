@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "base/result.hpp"
@@ -16,10 +17,13 @@ namespace strictsend::nic::dpdk {
 /// Looks after a port on a thread of its own: keeps the link's state, and resets the device when it
 /// asks for that (RTE_ETH_EVENT_INTR_RESET: a VF whose PF was reset) while its queues stand aside.
 /// What was under descriptors stays pinned until the driver has let go of it. A device that cannot
-/// be started again, or was removed, is *lost*: the queues then fail with ENODEV.
+/// be started again, or was removed, is *lost*: the queues then fail with ENODEV, and when the last
+/// of them has stopped, and so closed it, it is given back to its bus. Somebody may wait for that:
+/// the kernel's removal of a PCI device does until vfio lets it go.
 class Watcher final : private EthdevEvents {
  public:
-  Watcher(Ethdev& device, PortState& state) : device_(device), state_(state) {}
+  Watcher(Ethdev& device, DmaRegion& region, PortState& state)
+      : device_(device), region_(region), state_(state) {}
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
   ~Watcher() { stop(); }
@@ -30,6 +34,8 @@ class Watcher final : private EthdevEvents {
   /// Any thread.
   void request_reset() { ask(Wish::reset); }
   [[nodiscard]] std::uint64_t resets() const { return resets_.load(std::memory_order_relaxed); }
+  /// Why the device was lost, for people; empty: it was not. Any thread.
+  [[nodiscard]] std::string failure() const;
 
  private:
   void on_reset_wanted() override { request_reset(); }
@@ -39,14 +45,20 @@ class Watcher final : private EthdevEvents {
   void ask(Wish wish);
   void run();
   void reset();
-  void lose(const char* why);
+  void lose(const std::string& why);
+  void give_back();
   [[nodiscard]] bool wait_until_aside();
+  /// For something that makes a reset pointless.
+  [[nodiscard]] bool has_other_wish() const;
 
   Ethdev& device_;
+  DmaRegion& region_;
   PortState& state_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   Wish wish_ = Wish::none;
+  std::string failure_;        ///< guarded by mutex_
+  bool to_give_back_ = false;  ///< the thread's: lost and not given back yet
   std::atomic<std::uint64_t> resets_ = 0;
   std::thread thread_;
 };

@@ -45,6 +45,7 @@ class PcapPort final : public Port {
   [[nodiscard]] std::vector<Statistic> device_statistics() const override {
     return inner_->device_statistics();
   }
+  [[nodiscard]] std::string failure() const override { return inner_->failure(); }
   void show_statistics(const std::function<std::vector<Statistic>()>& source) override {
     inner_->show_statistics(source);
   }
@@ -55,6 +56,7 @@ class PcapPort final : public Port {
     PcapQueue(Queue& inner, PcapFile file, const PcapPort& port);
     std::size_t transmit(std::span<const TxPacket> packets) override;
     int kick() override { return inner_->kick(); }
+    int health() override { return inner_->health(); }
     std::size_t reap(std::span<TxCompletion> completions) override {
       return inner_->reap(completions);
     }

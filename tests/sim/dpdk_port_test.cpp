@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <functional>
+#include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_mbuf.h>
 #include <string>
 #include <thread>
@@ -20,6 +23,13 @@
 
 namespace strictsend::nic::dpdk {
 namespace {
+
+/// Whether the name of a virtual device is taken.
+bool is_on_bus(const std::string& device) {
+  const int made = rte_vdev_init(device.c_str(), nullptr);
+  if (made == 0) rte_vdev_uninit(device.c_str());
+  return made == -EEXIST;
+}
 
 using test::DmaBuffer;
 using testing::RingPort;
@@ -225,6 +235,50 @@ TEST_F(DpdkPortTwoQueues, a_reset_waits_for_every_queues_thread) {
     static_cast<void>(ring.queue(0).kick());
   EXPECT_EQ(ring.port().resets(), 0U) << "queue 1's thread may be inside the device";
   EXPECT_TRUE(turn_until([&] { return ring.port().resets() == 1; }));
+}
+
+/// As when the kernel asks for a PCI device: vfio's request, which is repeated until it is gone.
+void ask_for(const std::string& device) {
+  rte_dev_event_callback_process(device.c_str(), RTE_DEV_EVENT_REMOVE);
+}
+
+TEST_F(DpdkPortTwoQueues, a_device_that_the_bus_wants_back_is_given_back_when_both_have_stopped) {
+  const std::string device = ring.device_name();
+  ASSERT_TRUE(send(1));
+  ASSERT_EQ(ring.queue().kick(), 0);
+  rte_mbuf* held = ring.take();
+  EXPECT_EQ(ring.port().failure(), "");
+  for (int i = 0; i < 3; ++i)
+    ask_for(device);
+  const auto gone = [&](std::size_t queue) { return ring.queue(queue).kick() == ENODEV; };
+  ASSERT_TRUE(turn_until([&] { return gone(0) && gone(1); }));
+  EXPECT_EQ(ring.queue(1).health(), ENODEV);
+  EXPECT_NE(ring.port().failure().find("removed from its bus"), std::string::npos);
+  EXPECT_FALSE(ring.port().link_up());
+  EXPECT_EQ(reaped(), Cookies{}) << "the consumer reads it still";
+  ask_for(device);
+  EXPECT_TRUE(is_on_bus(device)) << "its queues are in use";
+
+  // The engine threads' part: each stops its queue, and waits for the other's.
+  std::thread other([&] { ring.queue(1).stop(); });
+  ring.queue(0).stop();
+  other.join();
+  ask_for(device);
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (is_on_bus(device) && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_FALSE(is_on_bus(device)) << "the port is still open, and nobody waits for its end";
+  EXPECT_TRUE(ring.port().device_statistics().empty());
+  rte_pktmbuf_free(held);
+  EXPECT_EQ(reaped(), Cookies{1});
+}
+
+TEST_F(DpdkPortTest, another_devices_removal_is_not_ours) {
+  ask_for("0000:01:00.0");
+  ring.port().request_reset();
+  ASSERT_TRUE(turn_until([&] { return ring.port().resets() == 1; }));
+  EXPECT_EQ(ring.queue().kick(), 0);
+  EXPECT_EQ(ring.port().failure(), "");
 }
 
 TEST_F(DpdkPortTwoQueues, survive_resets_while_threads_send) {

@@ -42,7 +42,8 @@ RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned 
       0)
     throw std::runtime_error("no net_ring port");
   nic::dpdk::DpdkConfig config;
-  config.device = "net_ring_" + name;
+  device_ = "net_ring_" + name;
+  config.device = device_;
   config.queues = queues;
   config.consumer_tx_offloads = offloads;
   config.mtu_bytes = mtu_bytes;

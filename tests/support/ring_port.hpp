@@ -28,6 +28,7 @@ class RingPort {
   ~RingPort();
 
   [[nodiscard]] nic::dpdk::DpdkPort& port() { return *port_; }
+  [[nodiscard]] const std::string& device_name() const { return device_; }
   [[nodiscard]] nic::Queue& queue(std::size_t index = 0) { return port_->queue(index); }
   /// Ends the port before the rings.
   void close() { port_.reset(); }
@@ -41,6 +42,7 @@ class RingPort {
   std::vector<rte_ring*> to_device_;
   std::vector<rte_ring*> from_device_;
   rte_mempool* receive_pool_ = nullptr;
+  std::string device_;
   std::unique_ptr<nic::dpdk::DpdkPort> port_;
 };
 

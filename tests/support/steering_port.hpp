@@ -31,6 +31,7 @@ class SteeringPort {
     SteeredQueue(SteeringPort& port, std::uint32_t number) : port_(&port), number_(number) {}
     std::size_t transmit(std::span<const nic::TxPacket> packets) override;
     int kick() override { return port_->inner_->kick(); }
+    int health() override { return port_->inner_->health(); }
     std::size_t reap(std::span<nic::TxCompletion> completions) override;
     std::size_t receive(std::span<nic::RxPacket> packets) override;
     void release_received() override { lent_.clear(); }
