@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/dpdk/dma_region.hpp"
 
-#include <sys/resource.h>
-
 #include <cerrno>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_memory.h>
 #include <string>
-#include <unistd.h>
 #include <utility>
 
 #include "nic/dpdk/eal.hpp"
+#include "nic/dpdk/pci_hint.hpp"
 
 namespace strictsend::nic::dpdk {
 namespace {
 
-std::string mapping_hint(std::uint64_t bytes, const char* device_name) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-      ::geteuid() != 0 && limit.rlim_cur < bytes) {
-    return "RLIMIT_MEMLOCK " + std::to_string(limit.rlim_cur >> 10) + " KiB < " +
-           std::to_string(bytes >> 10) + " KiB: raise it with ulimit -l unlimited, or run as root";
+/// The kernel's own error is in what DPDK said: rte_errno is often left from something before.
+int kernel_error(const std::string& said, int otherwise) {
+  if (said.find("error " + std::to_string(ENOMEM) + " ") != std::string::npos) return ENOMEM;
+  return otherwise;
+}
+
+std::string mapping_hint(const DmaMemory& memory, const char* device_name, int error) {
+  const HostView host;
+  if (std::string hint = memory_lock_hint(host, memory.size_bytes, error == ENOMEM); !hint.empty())
+    return hint;
+  const auto last_byte = reinterpret_cast<std::uintptr_t>(memory.base) + memory.size_bytes - 1;
+  if (std::string hint = iommu_width_hint(host, device_name, last_byte); !hint.empty()) return hint;
+  if (error == ENOMEM) {
+    return "the kernel could not lock " + std::to_string(memory.size_bytes >> 20) +
+           " MiB: is that much memory free?";
   }
   return "an IOMMU must map the memory: bind the device to vfio-pci (dpdk-devbind.py -b vfio-pci " +
          std::string(device_name) +
@@ -35,8 +42,7 @@ Result<std::unique_ptr<DmaRegion>> DmaRegion::map(const DmaMemory& memory, rte_d
                                                   const char* device_name, bool is_virtual) {
   if (!is_virtual && rte_eal_iova_mode() != RTE_IOVA_VA) {
     return fail("mapping memory for " + std::string(device_name), ENOTSUP,
-                "DPDK chose physical addresses, which the cache's memory has not got for sure: use "
-                "vfio-pci with an IOMMU, and pass --iova-mode=va after --");
+                iova_hint({}, device_name));
   }
   if (rte_extmem_register(memory.base, memory.size_bytes, nullptr, 0, page_bytes) != 0) {
     return fail("rte_extmem_register", rte_errno,
@@ -46,10 +52,11 @@ Result<std::unique_ptr<DmaRegion>> DmaRegion::map(const DmaMemory& memory, rte_d
   if (is_virtual) return region;
   if (rte_dev_dma_map(device, memory.base, reinterpret_cast<std::uintptr_t>(memory.base),
                       memory.size_bytes) != 0) {
-    const int error = rte_errno;
+    const int left = rte_errno;
     const std::string said = take_eal_complaints();
+    const int error = kernel_error(said, left);
     return fail("rte_dev_dma_map for " + std::string(device_name), error,
-                (said.empty() ? "" : said + ": ") + mapping_hint(memory.size_bytes, device_name));
+                (said.empty() ? "" : said + ": ") + mapping_hint(memory, device_name, error));
   }
   region->mapped_for_ = device;
   return region;

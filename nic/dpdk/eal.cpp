@@ -93,8 +93,22 @@ std::string floating_lcore() {
   return list.empty() ? "0" : "0@(" + list + ")";
 }
 
-std::string hint_for(const std::string& complaints) {
+}  // namespace
+
+std::string eal_hint(const std::string& complaints) {
   const auto said = [&](const char* text) { return complaints.find(text) != std::string::npos; };
+  if (said("physical addresses are not available"))
+    return "this user may not see physical addresses, and with an IOMMU none are needed: pass "
+           "--iova-mode=va after --";
+  if (said("runtime directory") || said("Error creating '"))
+    return "DPDK keeps its files under $XDG_RUNTIME_DIR/dpdk, or /tmp/dpdk (root: /var/run/dpdk): "
+           "make that a directory which this user can write to";
+  if (said("lock on") || said("another primary"))
+    return "another DPDK process has these files: leave --file-prefix out, or give another one";
+  if (said("/hugepages") && said("ermission"))
+    return "the huge pages are not open to this user: mount some for it (mount -t hugetlbfs -o "
+           "uid=USER,mode=0700 none DIRECTORY, then --huge-dir DIRECTORY after --), or pass "
+           "--no-huge after --";
   if (said("hugepage") || said("huge page") || said("memory"))
     return "reserve huge pages (sysctl vm.nr_hugepages=256), or pass --no-huge after --";
   if (said("ermission") || said("root"))
@@ -104,8 +118,6 @@ std::string hint_for(const std::string& complaints) {
   if (said("vdev") || said("bus")) return "the device could not be made; the text before says why";
   return "see the EAL options in DPDK's manual; --log-level debug shows all that it says";
 }
-
-}  // namespace
 
 std::string take_eal_complaints() {
   return EalLog::instance().take_complaints();
@@ -150,7 +162,7 @@ Result<void> start_eal(const std::vector<std::string>& arguments) {
   if (parsed < 0) {
     failed = true;
     return fail("starting DPDK", error,
-                (complaints.empty() ? "" : complaints + ": ") + hint_for(complaints));
+                (complaints.empty() ? "" : complaints + ": ") + eal_hint(complaints));
   }
   if (parsed + 1 < static_cast<int>(words.size())) {
     spdlog::warn("DPDK did not take the argument \"{}\" and what follows",

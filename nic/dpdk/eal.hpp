@@ -20,4 +20,7 @@ Result<void> start_eal(const std::vector<std::string>& arguments);
 /// The last things that DPDK said at the level of an error, in one line; and forgets them.
 [[nodiscard]] std::string take_eal_complaints();
 
+/// What to do about EAL's not starting, by what it complained of. Pure.
+[[nodiscard]] std::string eal_hint(const std::string& complaints);
+
 }  // namespace strictsend::nic::dpdk

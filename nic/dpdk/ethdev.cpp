@@ -8,6 +8,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_memory.h>
 #include <thread>
 #include <utility>
 
@@ -66,9 +67,17 @@ bool has_other_ports(const rte_device* device) {
 Error not_found(const std::string& name, const std::string& said) {
   const std::string known = known_devices();
   std::string hint = said.empty() ? "" : said + ": ";
-  hint += looks_like_pci(name)
-              ? pci_hint("/sys/bus/pci/devices", name)
-              : "make it with --vdev=" + name + ",… after --, or name a PCI address";
+  // The first device of a process has EAL's memory mapped for it, which may be too much already.
+  const bool no_memory = said.find("DMA remapping") != std::string::npos &&
+                         said.find("error " + std::to_string(ENOMEM) + " ") != std::string::npos;
+  std::string locked;
+  if (no_memory) locked = memory_lock_hint({}, rte_eal_get_physmem_size(), true);
+  if (!locked.empty())
+    hint += locked;
+  else if (looks_like_pci(name))
+    hint += pci_hint({}, name);
+  else
+    hint += "make it with --vdev=" + name + ",… after --, or name a PCI address";
   hint += known.empty() ? "; DPDK sees no port" : "; DPDK sees " + known;
   return fail("finding the DPDK port " + name, ENODEV, hint).value();
 }

@@ -11,10 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "nic/dpdk/driver_facts.hpp"
-#include "nic/dpdk/pci_hint.hpp"
 #include "nic/dpdk/plan.hpp"
 #include "nic/dpdk/tx_records.hpp"
-#include "tests/support/temp_dir.hpp"
 
 namespace strictsend::nic::dpdk {
 namespace {
@@ -276,54 +274,6 @@ TEST_F(Plan, counts_on_completions_only_where_the_driver_gives_them) {
     driver = facts_of_driver(name);
     EXPECT_TRUE(plan()->capabilities.late_completion) << name;
   }
-}
-
-// pci_hint, on a tree such as sysfs shows.
-
-class PciHint : public testing::Test {
- protected:
-  PciHint() { std::filesystem::create_directories(device()); }
-  [[nodiscard]] std::filesystem::path device() const {
-    return std::filesystem::path(devices_.path()) / "0000:01:00.0";
-  }
-  void bind_to(const std::string& driver) const {
-    std::filesystem::create_directory_symlink("../../../../bus/pci/drivers/" + driver,
-                                              device() / "driver");
-  }
-  void join_group() const {
-    std::filesystem::create_directory_symlink(devices_.path(), device() / "iommu_group");
-  }
-  [[nodiscard]] std::string hint(const std::string& address = "0000:01:00.0") const {
-    return pci_hint(devices_.path(), address);
-  }
-
- private:
-  test::TempDir devices_;
-};
-
-TEST_F(PciHint, names_the_one_step_that_is_missing) {
-  EXPECT_EQ(hint("0000:02:00.0"), "no such PCI device here (lspci -D lists them)");
-  bind_to("e1000e");
-  EXPECT_NE(hint().find("it is in no IOMMU group: turn the IOMMU on (intel_iommu=on"),
-            std::string::npos)
-      << hint();
-  join_group();
-  EXPECT_EQ(hint(),
-            "it is bound to the kernel's e1000e: dpdk-devbind.py -b vfio-pci 0000:01:00.0 (it then "
-            "disappears from the kernel)");
-}
-
-TEST_F(PciHint, asks_for_a_driver_and_then_for_its_group) {
-  join_group();
-  EXPECT_EQ(hint(), "no driver is bound to it: dpdk-devbind.py -b vfio-pci 0000:01:00.0");
-  bind_to("vfio-pci");
-  EXPECT_NE(hint().find("all devices of its IOMMU group must be"), std::string::npos) << hint();
-}
-
-TEST(LooksLikePci, tells_addresses_from_names) {
-  EXPECT_TRUE(looks_like_pci("0000:01:00.0"));
-  EXPECT_FALSE(looks_like_pci("net_tap0"));
-  EXPECT_FALSE(looks_like_pci("01:00"));
 }
 
 }  // namespace
