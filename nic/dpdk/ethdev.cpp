@@ -260,7 +260,12 @@ bool Ethdev::close() {
   // A device that does not stop is not closed either (rte_eth_dev_close refuses), so ask twice.
   int result = rte_eth_dev_stop(port_id_);
   if (result != 0) result = rte_eth_dev_stop(port_id_);
-  if (result == 0) result = rte_eth_dev_close(port_id_);
+  if (result == 0) {
+    // Closing gives some devices back to vfio (virtio's), after which nothing can be unmapped, and
+    // DPDK maps it for the next device again, at addresses that are gone.
+    if (region_ != nullptr) region_->unmap();
+    result = rte_eth_dev_close(port_id_);
+  }
   let_go_ = result == 0;
   if (!let_go_)
     spdlog::error("{}: the driver does not stop the device (error {}): its memory is kept",

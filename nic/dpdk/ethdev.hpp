@@ -60,6 +60,8 @@ class Ethdev {
   void tell_events(EthdevEvents& events);
   /// Stops, resets and starts it again as it was.
   Result<void> reset();
+  /// What `close` unmaps between stopping and closing the device; outlives that.
+  void unmap_when_stopped(DmaRegion& region) { region_ = &region; }
   /// Stops it and gives it back to the driver. False: the driver refused, and the device may go on
   /// reading memory. Idempotent.
   bool close();
@@ -100,6 +102,7 @@ class Ethdev {
   bool closed_ = false;
   bool let_go_ = true;  ///< what closing came to
   EthdevEvents* events_ = nullptr;
+  DmaRegion* region_ = nullptr;
 };
 
 }  // namespace strictsend::nic::dpdk
