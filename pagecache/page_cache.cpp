@@ -84,6 +84,10 @@ PinOutcome PageCache::resolve_and_pin(const SnapshotState& snapshot, PageIndex p
   return impl_->core->resolve_and_pin(snapshot, page, frame);
 }
 
+void PageCache::pin_blindly(FrameIndex frame) {
+  impl_->core->pin_blindly(frame);
+}
+
 void PageCache::unpin(FrameIndex frame) {
   impl_->core->unpin(frame);
 }
@@ -94,9 +98,10 @@ void PageCache::advance(SnapshotState& snapshot, std::uint64_t file_offset, Time
 
 std::uint64_t PageCache::frame_sum(FrameIndex frame, std::uint32_t offset, std::uint32_t length) {
   CacheCore& core = *impl_->core;
-  return core.memo().sum(
-      frame, std::span<const std::byte, page_bytes>(core.arena().dma(frame), page_bytes), offset,
-      length);
+  const std::span<const std::byte, page_bytes> bytes(core.arena().dma(frame), page_bytes);
+  // Without protection nobody tells of a write: a remembered sum would stay wrong for ever.
+  if (!core.config().protect) return inet_sum(bytes.subspan(offset, length));
+  return core.memo().sum(frame, bytes, offset, length);
 }
 
 bool PageCache::writers_wait_for_device() const {
