@@ -27,6 +27,9 @@ using strictness::Writers;
 /// How long the receiver may take to replay the writes and read its downloads again.
 constexpr seconds judgement_limit{600};
 
+/// For so long the control's writers write; what they can spoil they do in less.
+constexpr seconds control_writing{4};
+
 /// Each word is written a few times, by how many threads ever; half a byte each, and all of it
 /// stays below 40 MB.
 std::uint64_t writes_max(const Options& options) {
@@ -100,6 +103,13 @@ class SenderCase {
     auto writers = start_writers(*layout, *file);
     if (!writers) return give_up(writers.error());
     const auto done = [&] { return all_released(serving) || has_verdict(serving); };
+    if (result_.which == Case::control) {
+      // A torn packet whose sum was made in software is refused by the receiver, as often as
+      // somebody writes before the device reads. So that the downloads end, the writers do.
+      if (auto waited = wait_until(done, control_writing, run_.signals); !waited)
+        return tl::unexpected(std::move(waited.error()));
+      (*writers)->join();
+    }
     Result<bool> downloaded = wait_until(done, case_limit(), run_.signals);
     if (!downloaded) return tl::unexpected(std::move(downloaded.error()));
     (*writers)->join();
