@@ -31,6 +31,7 @@ enum class Mutation : std::uint8_t {
   release_at_tx_completion,     ///< engine: bytes are given up when sent, not when acknowledged
   release_under_descriptor,     ///< engine: bytes are given up at ACK though a descriptor is out
   unpin_at_transmit,            ///< engine: frames are unpinned when a descriptor is handed over
+  pin_after_doorbell,           ///< engine: frames are pinned once the device has been told
 };
 
 #ifdef STRICTSEND_MUTATIONS

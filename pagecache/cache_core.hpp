@@ -117,6 +117,9 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   /// Looks a page up for sending or writing back; see PageCache::resolve_and_pin.
   [[nodiscard]] PinOutcome resolve_and_pin(const SnapshotState& snapshot, PageIndex page,
                                            FrameIndex& frame) const;
+  void pin_blindly(FrameIndex frame) const {
+    frames_[frame].pins.fetch_add(1, std::memory_order_seq_cst);
+  }
   void unpin(FrameIndex frame) const {
     frames_[frame].pins.fetch_sub(1, std::memory_order_release);
   }

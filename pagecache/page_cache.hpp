@@ -95,6 +95,8 @@ class PageCache {
   [[nodiscard]] PinOutcome resolve_and_pin(const SnapshotState& snapshot, PageIndex page,
                                            FrameIndex& frame);
   void unpin(FrameIndex frame);
+  /// For the deliberate errors of base/mutation.hpp alone: pins without looking what is there.
+  void pin_blindly(FrameIndex frame);
   /// Everything below this offset in the file is acknowledged and will not be read again. `now`
   /// counts as progress.
   void advance(SnapshotState& snapshot, std::uint64_t file_offset, Time now);

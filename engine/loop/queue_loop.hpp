@@ -203,6 +203,7 @@ class QueueLoop {
   void give_up_sent(SpliceOp& op);
   void unpin_under_descriptors(const SpliceOp& op);
   void unpin_pending(std::size_t count);
+  void pin_handed_over(std::uint32_t begin, std::uint32_t end);
 
   const LoopConfig config_;
   nic::Queue& queue_;

@@ -96,6 +96,10 @@ void QueueLoop::enqueue_pending(TxSlot& slot) {
 
 void QueueLoop::append_pending(TxSlot& slot) {
   slot.under_descriptor = true;
+  if (mutation_active(Mutation::pin_after_doorbell)) {
+    for (std::uint8_t i = 0; i < slot.frame_count; ++i)
+      cache_.unpin(slot.frames[i]);
+  }
   const auto size = static_cast<std::uint32_t>(pending_.size());
   pending_[(pending_begin_ + pending_count_) % size] = slot.index;
   ++pending_count_;
@@ -106,6 +110,7 @@ void QueueLoop::transmit_pending() {
   const auto size = static_cast<std::uint32_t>(pending_.size());
   std::array<nic::TxPacket, burst> packets;
   bool handed = false;
+  const std::uint32_t first = pending_begin_;
   while (pending_count_ > 0) {
     const std::size_t count = std::min<std::size_t>(pending_count_, burst);
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -124,6 +129,7 @@ void QueueLoop::transmit_pending() {
   // alone tells whether a device that failed, or that takes nothing, is back or gone.
   if (handed || outstanding_ > 0 || pending_count_ > 0 || kick_error_ != 0)
     kick_error_ = queue_.kick();
+  if (mutation_active(Mutation::pin_after_doorbell)) pin_handed_over(first, pending_begin_);
 }
 
 void QueueLoop::complete(TxSlot& slot) {
@@ -156,6 +162,14 @@ void QueueLoop::unpin_pending(std::size_t count) {
     for (std::uint8_t f = 0; f < slot.frame_count; ++f)
       cache_.unpin(slot.frames[f]);
     slot.frame_count = 0;
+  }
+}
+
+void QueueLoop::pin_handed_over(std::uint32_t begin, std::uint32_t end) {
+  for (auto i = begin; i != end; i = (i + 1) % static_cast<std::uint32_t>(pending_.size())) {
+    const TxSlot& slot = slots_[pending_[i]];
+    for (std::uint8_t f = 0; f < slot.frame_count; ++f)
+      cache_.pin_blindly(slot.frames[f]);
   }
 }
 
