@@ -14,6 +14,11 @@ mount -t tmpfs shm /dev/shm
 mount -t hugetlbfs huge /dev/hugepages
 mount -t bpf bpf /sys/fs/bpf
 stty -echo
+# Programs shall write as into a log, not as for somebody who looks on.
+mkfifo /run/console
+cat /run/console >/dev/console &
+console=$!
+exec >/run/console 2>&1
 while read -r module; do
   insmod "/modules/$module" || echo "@@ trouble insmod $module"
 done </modules/order
@@ -57,4 +62,6 @@ serve_until_told() {
 . /test.sh
 dmesg | grep -E "DMAR.*(fault|Request device)|BUG|WARNING|Oops|blocked for more" | sed 's/^/@@ kernel /'
 echo "@@ end"
+exec >/dev/null 2>&1
+wait $console
 poweroff -f

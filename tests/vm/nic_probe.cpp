@@ -2,7 +2,8 @@
 // What no user can make happen with strictsend itself, tried on a real driver inside a guest:
 //   nic_probe dma ADDRESS          sends from memory that the IOMMU maps, then from the same memory
 //                                  unmapped, and a packet that lies outside of it
-//   nic_probe zero-copy INTERFACE  binds AF_XDP in the driver's own zero-copy mode, and says what came
+//   nic_probe zero-copy INTERFACE  binds AF_XDP in the driver's own zero-copy mode, and says what
+//   came
 //                                  of it
 // One line for each finding; exit code 1 if something was not as it must be.
 #include <sys/wait.h>
@@ -97,7 +98,8 @@ bool outside_is_refused(nic::Queue& queue, const nic::DmaMemory& memory) {
   int status = 0;
   ::waitpid(child, &status, 0);
   const bool refused = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-  std::printf("outside the memory: %s\n", refused ? "refused before it reached the device" : "taken");
+  std::printf("outside the memory: %s\n",
+              refused ? "refused before it reached the device" : "taken");
   return refused;
 }
 

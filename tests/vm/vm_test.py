@@ -18,6 +18,7 @@ import initramfs
 import kernels
 import negative
 import network
+import strictness
 
 VFIO = ("vfio_iommu_type1", "vfio-pci")
 HUGE_PAGES = "echo 96 >/proc/sys/vm/nr_hugepages\n"
@@ -36,6 +37,7 @@ class Entry:
     vnet_hdr: bool = False
     modules: tuple = VFIO
     expected_faults: str = ""  # what this NIC's driver brings about by itself
+    cases: str = ""  # of `strictsend conformance`; empty: it is not run
 
 
 class Machine:
@@ -84,10 +86,16 @@ def no_complaints(machine, vm):
     expect(not complaints, "the guest's kernel complains: " + "; ".join(complaints))
 
 
-def dpdk_script(conformance=""):
+def conformance_script(machine, nic, eal=""):
+    if not machine.entry.cases:
+        return ""
+    return strictness.sender("conformance", nic, f"--downloads 4 --cases {machine.entry.cases}", eal)
+
+
+def dpdk_script(machine):
     return (HUGE_PAGES + "nic=$(nics)\nbind_vfio $nic\n"
             f"serve_until_told serve strictsend serve --nic dpdk:$nic --root /srv/files --cache 64M "
-            f"--address {network.GUEST_ADDRESS}/24 {EAL}\n" + conformance)
+            f"--address {network.GUEST_ADDRESS}/24 {EAL}\n" + conformance_script(machine, "dpdk:$nic", EAL))
 
 
 def serve(machine, script, judge_checksums=True):
@@ -114,18 +122,32 @@ def serve(machine, script, judge_checksums=True):
             machine.note(f"{total} bytes downloaded and equal; {packets} packets of up to {longest} bytes, all checksums right")
         else:
             machine.note(f"{total} bytes downloaded and equal")
+        if machine.entry.cases:
+            strictness.prove(machine, vm, "conformance")
         vm.finish()
         no_complaints(machine, vm)
         return said
 
 
 def run_dpdk(machine):
-    serve(machine, dpdk_script(), judge_checksums=not machine.entry.vnet_hdr)
+    serve(machine, dpdk_script(machine), judge_checksums=not machine.entry.vnet_hdr)
 
 
 def run_tso(machine):
-    said = serve(machine, dpdk_script())
+    said = serve(machine, dpdk_script(machine))
     expect("segmentation offload" in said, "the port does not offer segmentation")
+
+
+def run_strictness(machine):
+    nic = "dpdk:$nic"
+    script = (HUGE_PAGES + "nic=$(nics)\nbind_vfio $nic\n" + strictness.sender("right", nic, eal=EAL)
+              + strictness.mutants(nic, EAL))
+    with machine.boot(script, programs=("apps/strictsend", "tests/vm/conformance_mutant")) as vm:
+        strictness.prove(machine, vm, "right")
+        for mutant in strictness.MUTANTS:
+            strictness.find(machine, vm, mutant)
+        vm.finish()
+        no_complaints(machine, vm)
 
 
 def run_af_xdp(machine):
@@ -134,19 +156,23 @@ ip address add {network.GUEST_ADDRESS}/24 dev eth0
 ip link set eth0 up
 step zero-copy timeout 20 nic_probe zero-copy eth0
 serve_until_told serve strictsend serve --nic af_xdp:eth0 --tx fragments --root /srv/files --cache 64M
-""")
+""" + conformance_script(machine, "af_xdp:eth0"))
     expect("takes pages as they are" in said, "the driver does not take pages as they are")
 
 
 ENTRIES = {
-    "e1000e": Entry(run_dpdk, "e1000e", "DPDK on e1000e: descriptors, lazy frees, checksum offload"),
+    "e1000e": Entry(run_dpdk, "e1000e", "DPDK on e1000e: descriptors, lazy frees, checksum offload",
+                    cases="fragments,plain,control"),
     # Between closing and opening, the device is given address 0 for its shared memory.
     "vmxnet3": Entry(run_dpdk, "vmxnet3", "DPDK on vmxnet3: prompt frees",
-                     expected_faults=r"handling fault status|fault addr 0x0 "),
+                     expected_faults=r"handling fault status|fault addr 0x0 ", cases="fragments,control"),
+    "igb": Entry(run_tso, "igb", "DPDK on igb with segmentation offload", qemu="bookworm-backports",
+                 cases="fragments,checksum,control"),
     "virtio": Entry(run_dpdk, LATE_VIRTIO, "DPDK on virtio-net, which reads 5 ms late", vnet_hdr=True),
-    "igb": Entry(run_tso, "igb", "DPDK on igb with segmentation offload", qemu="bookworm-backports"),
+    "strictness": Entry(run_strictness, LATE_VIRTIO, "Strictness on the late virtio-net, by writers through the mapping",
+                        kernel="bookworm-backports", vnet_hdr=True),
     "af-xdp": Entry(run_af_xdp, LATE_VIRTIO, "AF_XDP on virtio-net, whose driver takes pages without copying",
-                    kernel="bookworm-backports", vnet_hdr=True, modules=("virtio_net",)),
+                    kernel="bookworm-backports", vnet_hdr=True, modules=("virtio_net",), cases="fragments,control"),
     "negative": Entry(negative.run, "e1000e", "What goes wrong with a device and its IOMMU is told clearly"),
 }
 
