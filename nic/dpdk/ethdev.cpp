@@ -5,15 +5,18 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_memory.h>
+#include <rte_vfio.h>
 #include <thread>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
+#include "base/unique_fd.hpp"
 #include "nic/dpdk/dma_region.hpp"
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/pci_hint.hpp"
@@ -22,6 +25,18 @@ namespace strictsend::nic::dpdk {
 namespace {
 
 constexpr rte_eth_event_type event_types[] = {RTE_ETH_EVENT_INTR_RESET, RTE_ETH_EVENT_INTR_RMV};
+
+/// Keeps a device's memory map beyond its closing. A stopped virtio device goes on reading what it
+/// was given until it is closed; and closing gives it back to vfio, after which nothing could be
+/// unmapped, and DPDK would map the same again for the next device, at addresses that are gone.
+UniqueFd hold_vfio_group(const std::string& device) {
+  int number = 0;
+  if (!looks_like_pci(device) ||
+      rte_vfio_get_group_num("/sys/bus/pci/devices", device.c_str(), &number) <= 0)
+    return {};
+  const int group = rte_vfio_get_group_fd(number);
+  return UniqueFd(group < 0 ? -1 : ::fcntl(group, F_DUPFD_CLOEXEC, 0));
+}
 
 int on_event(std::uint16_t, rte_eth_event_type type, void* events, void*) {
   auto& told = *static_cast<EthdevEvents*>(events);
@@ -261,10 +276,9 @@ bool Ethdev::close() {
   int result = rte_eth_dev_stop(port_id_);
   if (result != 0) result = rte_eth_dev_stop(port_id_);
   if (result == 0) {
-    // Closing gives some devices back to vfio (virtio's), after which nothing can be unmapped, and
-    // DPDK maps it for the next device again, at addresses that are gone.
-    if (region_ != nullptr) region_->unmap();
+    const UniqueFd group = hold_vfio_group(facts_.name);
     result = rte_eth_dev_close(port_id_);
+    if (result == 0 && region_ != nullptr) region_->unmap();
   }
   let_go_ = result == 0;
   if (!let_go_)

@@ -60,8 +60,8 @@ class Ethdev {
   void tell_events(EthdevEvents& events);
   /// Stops, resets and starts it again as it was.
   Result<void> reset();
-  /// What `close` unmaps between stopping and closing the device; outlives that.
-  void unmap_when_stopped(DmaRegion& region) { region_ = &region; }
+  /// What `close` unmaps once nothing reads it any more; outlives that.
+  void unmap_when_closed(DmaRegion& region) { region_ = &region; }
   /// Stops it and gives it back to the driver. False: the driver refused, and the device may go on
   /// reading memory. Idempotent.
   bool close();

@@ -14,7 +14,7 @@ DpdkPort::DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& drive
       capabilities_(plan.capabilities),
       state_(plan.queues),
       watcher_(*parts_.device, *parts_.region, state_) {
-  parts_.device->unmap_when_stopped(*parts_.region);
+  parts_.device->unmap_when_closed(*parts_.region);
   for (std::uint16_t i = 0; i < plan.queues; ++i) {
     queues_.push_back(std::make_unique<DpdkQueue>(*parts_.device, i, driver, state_, capabilities_,
                                                   memory, tx_pools[i], records_each));
