@@ -2,6 +2,7 @@
 """What goes wrong with a real driver behind an IOMMU, one thing after the other in one guest: each must be told clearly,
 nothing may hang, and every frame must be accounted for."""
 
+import random
 import subprocess
 import time
 
@@ -80,12 +81,12 @@ def expect_error(vm, step, *patterns):
 
 
 class SlowDownload:
-    """A download that lasts for seconds."""
+    """A download of what no receive buffer holds, which lasts for some seconds."""
 
     def __init__(self, net, seconds_max):
         self._process = subprocess.Popen(
-            net.command("curl", "--silent", "--show-error", "--fail", "--max-time", str(seconds_max), "--limit-rate", "400k",
-                        f"http://{network.GUEST_ADDRESS}/large"),
+            net.command("curl", "--silent", "--show-error", "--fail", "--max-time", str(seconds_max), "--limit-rate", "1M",
+                        f"http://{network.GUEST_ADDRESS}/long"),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         time.sleep(2)
 
@@ -109,7 +110,7 @@ def balanced(said, what):
 
 
 def run(machine):
-    files = client.make_files()
+    files = {"long": random.Random(2).randbytes(10_000_000)}
     with machine.boot(SCRIPT, {f"/srv/files/{name}": content for name, content in files.items()},
                       ("apps/strictsend", "tests/vm/nic_probe", "/usr/bin/setpriv")) as vm:
         machine.note("not bound: " + expect_error(vm, "unbound", "dpdk-devbind.py -b vfio-pci"))
@@ -141,7 +142,7 @@ def run(machine):
             vm.tell()
             vm.expect("^@@ reset$")
             code, content, curl_said = download.wait(70)
-            if code != 0 or content != files["large"]:
+            if code != 0 or content != files["long"]:
                 raise client.Wrong(f"the download across a reset: curl {code}, {len(content)} bytes, {curl_said}")
         vm.tell()
         if vm.exit_code("reset") != 0:
