@@ -24,6 +24,11 @@ def make_files():
     return {name: source.randbytes(size) for name, size in sizes.items()}
 
 
+def make_long_file():
+    """More than the host's receive buffer takes."""
+    return random.Random(2).randbytes(10_000_000)
+
+
 def _curl(net, *arguments):
     return subprocess.run(net.command("curl", "--silent", "--show-error", "--max-time", "30", *arguments),
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=40, check=False)
@@ -113,3 +118,32 @@ def said_number(text, what):
     if found := re.search(rf"^\s*{re.escape(what)}\s+(\d+)", text, re.MULTILINE):
         return int(found.group(1))
     raise Wrong(f"the summary does not tell \"{what}\":\n{text}")
+
+
+class SlowDownload:
+    """A download of what no receive buffer holds, which lasts for some seconds."""
+
+    def __init__(self, net, seconds_max):
+        self._process = subprocess.Popen(
+            net.command("curl", "--silent", "--show-error", "--fail", "--max-time", str(seconds_max), "--limit-rate", "1M",
+                        f"http://{network.GUEST_ADDRESS}/long"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._begun = self._process.stdout.read(65536)  # it is under way
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.communicate()
+
+    def wait(self, timeout_s):
+        content, said = self._process.communicate(timeout=timeout_s)
+        return self._process.returncode, self._begun + content, said.decode()
+
+
+def balanced(said, what):
+    for count in ("frames left pinned", "snapshots left"):
+        number = said_number(said, count)
+        if number != 0:
+            raise Wrong(f"{what}: {count} {number}")

@@ -2,10 +2,6 @@
 """What goes wrong with a real driver behind an IOMMU, one thing after the other in one guest: each must be told clearly,
 nothing may hang, and every frame must be accounted for."""
 
-import random
-import subprocess
-import time
-
 import client
 import network
 
@@ -80,38 +76,9 @@ def expect_error(vm, step, *patterns):
     return next(line for line in said.splitlines() if line.startswith("strictsend serve: "))
 
 
-class SlowDownload:
-    """A download of what no receive buffer holds, which lasts for some seconds."""
-
-    def __init__(self, net, seconds_max):
-        self._process = subprocess.Popen(
-            net.command("curl", "--silent", "--show-error", "--fail", "--max-time", str(seconds_max), "--limit-rate", "1M",
-                        f"http://{network.GUEST_ADDRESS}/long"),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(2)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._process.kill()
-        self._process.communicate()
-
-    def wait(self, timeout_s):
-        content, said = self._process.communicate(timeout=timeout_s)
-        return self._process.returncode, content, said.decode()
-
-
-def balanced(said, what):
-    for count in ("frames left pinned", "snapshots left"):
-        number = client.said_number(said, count)
-        if number != 0:
-            raise client.Wrong(f"{what}: {count} {number}")
-
-
 def run(machine):
-    files = {"long": random.Random(2).randbytes(10_000_000)}
-    with machine.boot(SCRIPT, {f"/srv/files/{name}": content for name, content in files.items()},
+    long = client.make_long_file()
+    with machine.boot(SCRIPT, {"/srv/files/long": long},
                       ("apps/strictsend", "tests/vm/nic_probe", "/usr/bin/setpriv")) as vm:
         machine.note("not bound: " + expect_error(vm, "unbound", "dpdk-devbind.py -b vfio-pci"))
         machine.note("group missing: " + expect_error(vm, "group-missing", "/dev/vfio/"))
@@ -138,28 +105,28 @@ def run(machine):
 
         begin = vm.mark()
         vm.expect("^serving http", since=begin)
-        with SlowDownload(machine.net, 60) as download:
+        with client.SlowDownload(machine.net, 60) as download:
             vm.tell()
             vm.expect("^@@ reset$")
             code, content, curl_said = download.wait(70)
-            if code != 0 or content != files["long"]:
+            if code != 0 or content != long:
                 raise client.Wrong(f"the download across a reset: curl {code}, {len(content)} bytes, {curl_said}")
         vm.tell()
         if vm.exit_code("reset") != 0:
             raise client.Wrong("serve did not end well after a reset")
         said = vm.output_of("reset")
-        balanced(said, "after a reset")
+        client.balanced(said, "after a reset")
         machine.note("reset while sending: " + next(line for line in said.splitlines() if "reset" in line))
 
         begin = vm.mark()
         vm.expect("^serving http", since=begin)
-        with SlowDownload(machine.net, 60) as download:
+        with client.SlowDownload(machine.net, 60) as download:
             vm.tell()
             said = None
             if vm.exit_code("remove") != 1:
                 raise client.Wrong("serve did not end with exit code 1 after its device was removed")
         said = vm.output_of("remove")
-        balanced(said, "after removal")
+        client.balanced(said, "after removal")
         machine.note("removed while sending: " + next(line for line in said.splitlines() if line.startswith("strictsend serve:")))
         vm.finish()
         complaints = vm.kernel_complaints()

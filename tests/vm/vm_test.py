@@ -99,10 +99,11 @@ def dpdk_script(machine):
             f"--address {network.GUEST_ADDRESS}/24 {EAL}\n" + conformance_script(machine, "dpdk:$nic", EAL))
 
 
-def serve(machine, script, judge_checksums=True, then=None, programs=PROGRAMS):
+def serve(machine, script, judge_checksums=True, then=None, programs=PROGRAMS, more_files=None):
     """Downloads from `serve` in the guest, all of it compared, and what else the entry wants; returns serve's words."""
     files = client.make_files()
-    with machine.boot(script, {f"/srv/files/{name}": content for name, content in files.items()}, programs) as vm:
+    in_guest = {f"/srv/files/{name}": content for name, content in files.items()} | (more_files or {})
+    with machine.boot(script, in_guest, programs) as vm:
         begin = time.monotonic()
         vm.expect("^serving http")
         machine.note(f"serving after {time.monotonic() - begin:.1f} s")
@@ -148,13 +149,35 @@ def run_strictness(machine):
           programs=("apps/strictsend", "tests/vm/conformance_mutant"))
 
 
+def lose_interface(machine, vm):
+    """The driver lets go of the device while a download is under way."""
+    since = vm.mark()
+    vm.expect("^serving http", since=since)
+    with client.SlowDownload(machine.net, 60):
+        vm.tell()
+        expect(vm.exit_code("unbind") == 1, "serve did not end with exit code 1 after its interface was gone")
+    said = vm.output_of("unbind")
+    client.balanced(said, "after the interface was gone")
+    machine.note("unbound while sending: " + next(
+        line for line in said.splitlines() if line.startswith("strictsend serve:")))
+
+
 def run_af_xdp(machine):
+    command = "strictsend serve --nic af_xdp:eth0 --tx fragments --root /srv/files --cache 64M"
     said = serve(machine, f"""
 ip address add {network.GUEST_ADDRESS}/24 dev eth0
 ip link set eth0 up
 step zero-copy timeout 20 nic_probe zero-copy eth0
-serve_until_told serve strictsend serve --nic af_xdp:eth0 --tx fragments --root /srv/files --cache 64M
-""" + conformance_script(machine, "af_xdp:eth0"))
+serve_until_told serve {command}
+{conformance_script(machine, "af_xdp:eth0")}
+echo "@@ begin unbind"
+{command} &
+pid=$!
+read -r _
+basename "$(readlink /sys/class/net/eth0/device)" >/sys/bus/virtio/drivers/virtio_net/unbind
+wait $pid
+echo "@@ exit unbind $?"
+""", then=lambda vm: lose_interface(machine, vm), more_files={"/srv/files/long": client.make_long_file()})
     expect("takes pages as they are" in said, "the driver does not take pages as they are")
 
 
