@@ -61,6 +61,7 @@ int run_conformance(std::span<const std::string> arguments) {
     return cli::exit_ok;
   }
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // inherited by curl, which then says that it cannot write
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // whoever reads along through a pipe sees it as it is
   spdlog::set_level(spdlog::level::warn);
   // Before anything is made that a signal must not leave behind.

@@ -21,12 +21,13 @@ class Fetch {
 
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
-  /// Starts a download of `target` into the file `name`.
+  /// Starts a download of `target` into the file `name`, which gets no longer than `bytes_max`,
+  /// whatever the server says.
   Result<strictsend::strictness::Subprocess> start(const std::string& target,
                                                    const std::string& name, std::uint64_t bytes_max,
                                                    std::chrono::seconds limit) const;
-  /// The content of `target`, asked for again and again until it is there. ETIMEDOUT after `limit`,
-  /// with the last failure.
+  /// The content of `target`, asked for again and again until it is there, and once at least.
+  /// ETIMEDOUT after `limit`, with the last failure; EIO for one that will not pass.
   Result<std::string> text(const std::string& target, std::uint64_t bytes_max,
                            std::chrono::milliseconds limit) const;
 

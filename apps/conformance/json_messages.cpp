@@ -44,18 +44,18 @@ class Reader {
     if (!value->is_boolean()) complain(fmt::format("\"{}\" is neither true nor false", key));
     return value->is_boolean() && value->get<bool>();
   }
-  /// Of letters, digits and the characters in `others`.
-  std::string text(const char* key, std::size_t bytes_max, std::string_view others) {
+  /// Of letters, digits and hyphens.
+  std::string text(const char* key, std::size_t bytes_max) {
     const Json* const value = find(key);
     if (value == nullptr) return {};
     const auto* const text = value->get_ptr<const std::string*>();
     const auto fits = [&](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-             others.find(c) != std::string_view::npos;
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
     };
     if (text == nullptr || text->empty() || text->size() > bytes_max ||
         !std::all_of(text->begin(), text->end(), fits)) {
-      complain(fmt::format("\"{}\" is no name of at most {} characters", key, bytes_max));
+      complain(fmt::format("\"{}\" is no name of at most {} letters, digits and hyphens", key,
+                           bytes_max));
       return {};
     }
     return *text;
@@ -87,14 +87,13 @@ class Reader {
 std::string to_json(const Plan& plan) {
   Json json{{"protocol", protocol}, {"finished", plan.finished}};
   if (!plan.finished) {
-    json["case"] = plan.case_number;
     json["name"] = plan.case_name;
     json["file_bytes"] = plan.layout.file_bytes;
     json["writers"] = plan.layout.writers;
     json["seed"] = plan.layout.seed;
     json["downloads"] = plan.downloads;
     json["parallel"] = plan.parallel;
-    json["data"] = plan.data_path;
+    json["directory"] = plan.directory;
   }
   return json.dump(2) + "\n";
 }
@@ -105,8 +104,7 @@ Result<Plan> parse_plan(std::string_view json) {
   Plan plan;
   plan.finished = reader.boolean("finished");
   if (reader.ok() && plan.finished) return plan;
-  plan.case_number = static_cast<std::uint32_t>(reader.number("case", 1, case_number_max));
-  plan.case_name = reader.text("name", 32, "-_");
+  plan.case_name = reader.text("name", 32);
   plan.layout.file_bytes = reader.number("file_bytes", checker::Layout::page_bytes, file_bytes_max);
   if (plan.layout.file_bytes % checker::Layout::page_bytes != 0)
     reader.complain("\"file_bytes\" is no whole number of pages");
@@ -115,8 +113,7 @@ Result<Plan> parse_plan(std::string_view json) {
   plan.downloads = static_cast<std::uint32_t>(reader.number("downloads", 1, downloads_max));
   plan.parallel = static_cast<std::uint32_t>(reader.number("parallel", 1, parallel_max));
   // What is put behind the sender's address to be asked for.
-  plan.data_path = reader.text("data", 64, "/-_");
-  if (reader.ok() && plan.data_path.front() != '/') reader.complain("\"data\" is no path");
+  plan.directory = reader.text("directory", 64);
   if (!reader.ok()) return reader.error();
   return plan;
 }

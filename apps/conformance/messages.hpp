@@ -16,12 +16,15 @@
 //
 //     receiver                               sender
 //     GET /plan.json                   ──▶   which case it is; the writers start
-//     GET /2/data?download=0 …         ──▶   the file under test
-//     GET /2/submits.json              ──▶   404 until all downloads are released
-//     GET /2/log-0 …                   ──▶   what the writers did
-//     GET /2/verdict?strict=8&torn=0 … ──▶   (the request is the message)
+//     GET /D/data?download=0 …         ──▶   the file under test
+//     GET /D/submits.json              ──▶   404 until all downloads are released
+//     GET /D/log-0 …                   ──▶   what the writers did
+//     GET /D/verdict?strict=8&torn=0 … ──▶   (the request is the message)
 //     GET /plan.json                   ──▶   the next case, or that all are finished
 //     GET /report.txt                  ──▶   what both print
+//
+// D is the plan's directory, another one for every case of every run: what is meant for a case that
+// is over, or for a sender that was started anew since, reaches nobody.
 //
 // Everything read here comes from another machine: whatever it is, it is refused with an error or
 // within the limits below.
@@ -30,24 +33,22 @@ namespace strictsend::conformance {
 
 inline constexpr std::uint64_t plan_bytes_max = 16 << 10;
 inline constexpr std::uint64_t submits_bytes_max = 256 << 10;
-inline constexpr std::uint64_t log_bytes_max = 64 << 20;
+inline constexpr std::uint64_t log_bytes_max = 64 << 20;  ///< of all writers of a case
 inline constexpr std::uint64_t report_bytes_max = 256 << 10;
 
 inline constexpr std::uint64_t file_bytes_max = std::uint64_t{64} << 30;
 inline constexpr std::uint32_t writers_max = 64;
 inline constexpr std::uint32_t downloads_max = 1024;
 inline constexpr std::uint32_t parallel_max = 64;
-inline constexpr std::uint32_t case_number_max = 16;
 
 /// What is to be done next.
 struct Plan {
-  bool finished = false;          ///< no case is left: the report is ready; the rest is not set
-  std::uint32_t case_number = 0;  ///< from 1; rises
+  bool finished = false;  ///< no case is left: the report is ready; the rest is not set
   std::string case_name;
   checker::Layout::Parameters layout;
   std::uint32_t downloads = 0;  ///< of this case
   std::uint32_t parallel = 0;   ///< so many of them at a time
-  std::string data_path;        ///< of the file under test, "/2/data"
+  std::string directory;        ///< of all that belongs to it, "93c1f80a-2": no two cases share one
 };
 [[nodiscard]] std::string to_json(const Plan& plan);
 [[nodiscard]] Result<Plan> parse_plan(std::string_view json);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <random>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -27,6 +28,12 @@ std::string kernel() {
 
 std::string text_of(const Ipv4Address& a) {
   return fmt::format("{}.{}.{}.{}", a[0], a[1], a[2], a[3]);
+}
+
+/// Whoever still asks for what an earlier run served shall not find it.
+std::string random_id() {
+  std::random_device random;
+  return fmt::format("{:08x}", random());
 }
 
 /// A small engine, for what is not under test.
@@ -96,17 +103,26 @@ Result<Report> run_sender(const Options& options, const app::StopSignals& signal
   Result<Report> report = begin_report(options);
   if (!report) return report;
 
-  const SenderRun run{options, signals, directory->path(), report->port};
+  const SenderRun run{options, signals, directory->path(), random_id(), report->port};
   std::uint32_t number = 0;
+  bool over = false;  // before all cases were tried
   for (const Case which : all_cases) {
     CaseResult result;
     result.which = which;
     result.not_run = why_not(which, report->port, options.cases);
+    if (result.not_run.empty() && over) result.not_run = "the run was over before";
     if (result.not_run.empty()) {
       fmt::print("Case {}\n", name_of(which));
       Result<CaseResult> ran = run_case(run, which, ++number);
-      if (!ran) return tl::unexpected(std::move(ran.error()));
-      result = std::move(*ran);
+      if (ran) {
+        result = std::move(*ran);
+      } else {
+        // What was found out before is worth a report.
+        if (ran.error().errno_value == ECANCELED || number == 1)
+          return tl::unexpected(std::move(ran.error()));
+        result.failure = ran.error().message();
+        over = true;
+      }
       print_result(result);
     }
     report->cases.push_back(std::move(result));
@@ -115,8 +131,11 @@ Result<Report> run_sender(const Options& options, const app::StopSignals& signal
     return fail("choosing cases", EINVAL,
                 "none of those that --cases names can be run on this port: " +
                     report->cases.front().not_run);
-  if (auto handed = hand_over(options, *report, directory->path(), signals); !handed)
-    return tl::unexpected(std::move(handed.error()));
+  if (over) return report;
+  if (auto handed = hand_over(options, *report, directory->path(), signals); !handed) {
+    if (handed.error().errno_value == ECANCELED) return tl::unexpected(std::move(handed.error()));
+    spdlog::warn("the receiver does not get the report: {}", handed.error().message());
+  }
   return report;
 }
 

@@ -44,17 +44,42 @@ std::uint64_t log_bytes(const Options& options) {
   return writes_max(options) / checker::WriteLog::batch_writes * 8;
 }
 
+std::string directory_of(const SenderRun& run, std::uint32_t number) {
+  return fmt::format("{}-{}", run.id, number);
+}
+
+/// Tells a receiver that has gone from one whose downloads are slow: those are under way.
+class LastProgress {
+ public:
+  struct State {
+    std::uint32_t begun = 0;  ///< downloads
+    std::uint32_t ended = 0;
+    bool operator==(const State&) const = default;
+  };
+  bool longer_ago_than(milliseconds limit, const State& now) {
+    const auto time = std::chrono::steady_clock::now();
+    if (now != last_ || now.begun != now.ended) {
+      last_ = now;
+      at_ = time;
+    }
+    return time - at_ > limit;
+  }
+
+ private:
+  State last_;
+  std::chrono::steady_clock::time_point at_ = std::chrono::steady_clock::now();
+};
+
 class SenderCase {
  public:
   SenderCase(const SenderRun& run, Case which, std::uint32_t number)
-      : run_(run), options_(run.options), number_(number) {
+      : run_(run), options_(run.options) {
     result_.which = which;
-    plan_.case_number = number;
     plan_.case_name = name_of(which);
     plan_.layout = {.file_bytes = options_.file_bytes, .writers = options_.writers, .seed = number};
     plan_.downloads = options_.downloads;
     plan_.parallel = std::min(downloads_at_a_time, options_.downloads);
-    plan_.data_path = target("data");
+    plan_.directory = directory_of(run, number);
   }
 
   Result<CaseResult> run() {
@@ -72,7 +97,7 @@ class SenderCase {
 
  private:
   [[nodiscard]] std::string target(const std::string& name) const {
-    return fmt::format("/{}/{}", number_, name);
+    return fmt::format("/{}/{}", plan_.directory, name);
   }
   [[nodiscard]] std::string path(const std::string& name) const { return run_.root + target(name); }
   CaseResult failed(const Error& error) {
@@ -102,7 +127,11 @@ class SenderCase {
 
     auto writers = start_writers(*layout, *file);
     if (!writers) return give_up(writers.error());
-    const auto done = [&] { return all_released(serving) || has_verdict(serving); };
+    LastProgress progress;
+    const auto done = [&] {
+      return all_released(serving) || has_verdict(serving) || !spoiled(serving).empty() ||
+             progress.longer_ago_than(options_.wait, progress_of(serving));
+    };
     if (result_.which == Case::control) {
       // A torn packet whose sum was made in software is refused by the receiver, as often as
       // somebody writes before the device reads. So that the downloads end, the writers do.
@@ -117,10 +146,15 @@ class SenderCase {
     if (!*downloaded) return give_up("the downloads did not end in time");
     if ((*writers)->error() != 0)
       return give_up(Error{"writing to the file under test", (*writers)->error(), {}}.message());
-    if (!has_verdict(serving)) {
+    const bool judged_early = has_verdict(serving);
+    if (!judged_early) {
+      if (std::string why = spoiled(serving); !why.empty()) return give_up(std::move(why));
+      if (!all_released(serving)) return give_up("the receiver asked for no more downloads");
       if (auto put = publish(serving, **writers); !put) return put;
     }
-    return hear_verdict(serving);
+    if (auto heard = hear_verdict(serving); !heard || !result_.failure.empty()) return heard;
+    if (judged_early) return give_up("the receiver judged before it had the write logs");
+    return give_up(spoiled(serving));  // or not: a second receiver may have come since
   }
 
   /// A failure that costs the case, not the run.
@@ -164,7 +198,7 @@ class SenderCase {
                    download_seconds_max(options_.file_bytes, plan_.parallel));
   }
   [[nodiscard]] std::string download_target(std::uint32_t download) const {
-    return fmt::format("{}?download={}", plan_.data_path, download);
+    return fmt::format("{}?download={}", target("data"), download);
   }
   [[nodiscard]] bool all_released(const Serving& serving) const {
     for (std::uint32_t i = 0; i < plan_.downloads; ++i) {
@@ -172,6 +206,32 @@ class SenderCase {
       if (!download || !download->released) return false;
     }
     return true;
+  }
+  /// How far the downloads are.
+  [[nodiscard]] LastProgress::State progress_of(const Serving& serving) const {
+    LastProgress::State state;
+    for (std::uint32_t i = 0; i < plan_.downloads; ++i) {
+      const auto download = serving.submissions().of(download_target(i));
+      if (!download) continue;
+      ++state.begun;
+      if (download->released) ++state.ended;
+    }
+    return state;
+  }
+  /// Why the downloads cannot be judged any more; empty: they can. Their times would be those of
+  /// other downloads, and a strict one would look torn.
+  [[nodiscard]] std::string spoiled(const Serving& serving) const {
+    for (std::uint32_t i = 0; i < plan_.downloads; ++i) {
+      const auto download = serving.submissions().of(download_target(i));
+      if (!download) continue;
+      if (download->times != 1)
+        return fmt::format(
+            "download {} was asked for again: was the receiver started anew, or is there a second?",
+            i);
+      if (download->released && download->error != 0)
+        return Error{fmt::format("download {}", i), download->error, "it ended early"}.message();
+    }
+    return {};
   }
   [[nodiscard]] std::string verdict_beginning() const { return target("verdict?"); }
   [[nodiscard]] bool has_verdict(const Serving& serving) const {
@@ -183,8 +243,6 @@ class SenderCase {
     std::vector<SubmitInterval> submits;
     for (std::uint32_t i = 0; i < plan_.downloads; ++i) {
       const auto download = serving.submissions().of(download_target(i));
-      if (download->times != 1)
-        result_.failure = fmt::format("download {} was asked for more than once", i);
       submits.push_back({download->begin_ns, download->return_ns});
     }
     for (std::size_t w = 0; w < writers.logs().size(); ++w) {
@@ -215,7 +273,6 @@ class SenderCase {
 
   const SenderRun& run_;
   const Options& options_;
-  const std::uint32_t number_;
   Plan plan_;
   CaseResult result_;
 };
@@ -240,7 +297,7 @@ EngineConfig base_config(const Options& options) {
 Result<CaseResult> run_case(const SenderRun& run, Case which, std::uint32_t number) {
   Result<CaseResult> result = SenderCase(run, which, number).run();
   std::error_code ignored;
-  fs::remove_all(fmt::format("{}/{}", run.root, number), ignored);
+  fs::remove_all(run.root + "/" + directory_of(run, number), ignored);
   return result;
 }
 

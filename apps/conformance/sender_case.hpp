@@ -19,6 +19,7 @@ struct SenderRun {
   const Options& options;
   const app::StopSignals& signals;
   std::string root;  ///< the directory that is served
+  std::string id;    ///< of this run, and no other
   PortFacts port;    ///< with every offload
 };
 

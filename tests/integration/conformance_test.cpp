@@ -52,8 +52,8 @@ class Conformance : public ::testing::Test {
     sender_.emplace(std::move(*spawned));
   }
   void start_receiver(const Arguments& more = {}) {
-    Arguments argv{STRICTSEND_PROGRAM,         "conformance", "--peer",
-                   network_->near().address,   "--directory", directory_.path()};
+    Arguments argv{STRICTSEND_PROGRAM,       "conformance", "--peer",
+                   network_->near().address, "--directory", directory_.path()};
     argv.insert(argv.end(), more.begin(), more.end());
     auto spawned = network_->spawn_in_namespace(argv);
     ASSERT_TRUE(spawned) << spawned.error().message();
@@ -160,8 +160,9 @@ TEST_F(Conformance, does_not_count_another_host) {
   expect_in(sender.output, network_->peer().address +
                                " asks for files here too and is not the host that --peer names");
   expect_in(sender.output, "CONFORMANCE FAILED: waiting for the receiver");
-  receiver_->signal(SIGINT);
-  expect_stopped(end_of(receiver_));
+  const CommandResult receiver = end_of(receiver_);
+  EXPECT_EQ(receiver.exit_code, 1) << receiver.output;
+  expect_in(receiver.output, "CONFORMANCE FAILED: ");
 }
 
 TEST_F(Conformance, a_sender_that_is_alone_says_what_is_missing) {
@@ -187,8 +188,29 @@ TEST_F(Conformance, an_interrupted_sender_leaves_nothing) {
   ASSERT_TRUE(receiver_->wait_for_output("downloads of 4 MiB")) << receiver_->output();
   sender_->signal(SIGINT);
   expect_stopped(end_of(sender_));
+  const CommandResult receiver = end_of(receiver_);
+  EXPECT_EQ(receiver.exit_code, 1) << receiver.output;
+  expect_in(receiver.output, "CONFORMANCE FAILED: ");
+}
+
+TEST_F(Conformance, a_receiver_that_dies_costs_its_case_and_the_next_one_goes_on) {
+  // More downloads than are made before the receiver is ended, so that it ends in the middle.
+  start_sender({"--size", "4M", "--downloads", "12", "--cases", "linear,control", "--wait", "10s"});
+  start_receiver();
+  ASSERT_TRUE(receiver_->wait_for_output("Case linear")) << receiver_->output();
   receiver_->signal(SIGINT);
   expect_stopped(end_of(receiver_));
+  ASSERT_TRUE(sender_->wait_for_output("Case control")) << sender_->output();
+  start_receiver();
+  const CommandResult receiver = end_of(receiver_);
+  const CommandResult sender = end_of(sender_);
+  EXPECT_EQ(sender.exit_code, 1) << sender.output;
+  EXPECT_EQ(receiver.exit_code, 1) << receiver.output;
+  const std::string report = report_in(sender.output);
+  EXPECT_EQ(report, report_in(receiver.output));
+  expect_in(case_in(report, "linear"), "failed            ");
+  expect_in(case_in(report, "control"), "torn, as it must be");
+  expect_in(report, "\nNOT PROVEN: linear: ");
 }
 
 TEST_F(Conformance, both_may_be_interrupted_before_they_meet) {

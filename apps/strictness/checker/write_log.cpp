@@ -13,6 +13,8 @@ Result<WriteLog> WriteLog::restore(std::vector<std::int64_t> stamps_ns, std::uin
   const std::uint64_t batches = stamps_ns.size();
   if (writes / batch_writes + (writes % batch_writes != 0 ? 1 : 0) != batches)
     return refuse("it has too many or too few stamps for its writes");
+  if (end_ns < 0 || (batches > 0 && stamps_ns.front() < 0))
+    return refuse("its stamps lie before the clock's beginning");
   if (!std::is_sorted(stamps_ns.begin(), stamps_ns.end()) ||
       (batches > 0 && stamps_ns.back() > end_ns))
     return refuse("its stamps go back in time");

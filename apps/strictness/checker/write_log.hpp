@@ -27,8 +27,8 @@ class WriteLog {
   explicit WriteLog(std::uint64_t writes_max)
       : stamps_ns_((writes_max + batch_writes - 1) / batch_writes) {}
 
-  /// A finished log as another process wrote it. `stamps_ns` must rise to `end_ns`, and be as many
-  /// as `writes` need.
+  /// A finished log as another process wrote it. `stamps_ns` must rise from 0 or more to `end_ns`,
+  /// and be as many as `writes` need.
   static Result<WriteLog> restore(std::vector<std::int64_t> stamps_ns, std::uint64_t writes,
                                   std::int64_t end_ns);
 
