@@ -33,8 +33,8 @@ Result<void> check_resources(const Plan& plan, const std::string& directory) {
                             "fewer --downloads there",
                             plan.downloads, size(plan.layout.file_bytes), size(room.available)));
   // Two threads replay a writer each, into as much memory as that writer's words take.
-  const std::uint64_t replay_bytes =
-      plan.layout.file_bytes / plan.layout.writers * std::min<std::uint64_t>(plan.layout.writers, 2);
+  const std::uint64_t replay_bytes = plan.layout.file_bytes / plan.layout.writers *
+                                     std::min<std::uint64_t>(plan.layout.writers, 2);
   const auto memory_bytes = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 0L)) *
                             static_cast<std::uint64_t>(std::max(::sysconf(_SC_PAGESIZE), 0L));
   if (replay_bytes > memory_bytes / 2)
