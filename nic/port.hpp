@@ -172,6 +172,11 @@ class Queue {
   /// `kick`. May make a system call; asked some times a second.
   virtual int health() { return 0; }
 
+  /// Completions are overdue, and somebody needs the memory: what the port can do to have them,
+  /// short of `stop`, it sets off now, such as a reset of the device. Where it cannot do anything,
+  /// nothing.
+  virtual void hurry() {}
+
   /// Fills `completions` with packets that the device is done with, oldest first as far as it keeps
   /// order.
   virtual std::size_t reap(std::span<TxCompletion> completions) = 0;

@@ -27,7 +27,8 @@ DESCRIPTION
     On dpdk the whole device is strictsend's, and disappears from the kernel. Hardware
     must be bound to vfio-pci on a machine whose IOMMU is on (dpdk-devbind.py -b vfio-pci
     ADDRESS). Checksums, and the cutting of up to 64 KiB of pages into packets, are the
-    device's where its driver can.
+    device's where its driver can. A device that sends nothing for 5 s although it has a
+    link is reset, with a warning.
 
     No path leads out of DIR: neither ".." nor a symbolic link. Links that stay inside it
     are followed if they are relative. Directories are not listed.

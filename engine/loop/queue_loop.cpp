@@ -170,7 +170,13 @@ void QueueLoop::watch_device() {
     completion_seen_ = now_;
     return;
   }
-  if (now_ - completion_seen_ < config_.device_timeout) return;
+  // What the port can do for its completions itself comes before giving it up.
+  const Duration late = now_ - completion_seen_;
+  if (late >= config_.device_timeout / 2 && hurried_for_ != completion_seen_) {
+    hurried_for_ = completion_seen_;
+    queue_.hurry();
+  }
+  if (late < config_.device_timeout) return;
   // Frames under descriptors can only be had back from a device that has stopped.
   counters_.device_faults.add();
   give_up_device();

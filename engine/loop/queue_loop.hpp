@@ -231,6 +231,7 @@ class QueueLoop {
   Time now_;
   Time keep_at_ = Time::never();   ///< when to keep the interface, if this loop does
   Time health_at_;                 ///< when to ask the device for its health
+  Time hurried_for_;               ///< the completion_seen_ that the device was last hurried after
   Time completion_seen_;           ///< when the device last completed something, or had nothing
   std::uint32_t outstanding_ = 0;  ///< packets that the port has taken and not completed
   std::uint32_t half_open_ = 0;

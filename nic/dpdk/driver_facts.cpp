@@ -27,10 +27,12 @@ constexpr DriverFacts vmxnet3{.close_ends_dma = true};
 /// They write to a file descriptor or copy to a shared ring inside tx_burst.
 constexpr DriverFacts synchronous{
     .completes_in_burst = true, .spreads_by_itself = true, .is_virtual = true};
-constexpr DriverFacts synchronous_local{.completes_in_burst = true,
-                                        .spreads_by_itself = true,
-                                        .peer_may_be_local = true,
-                                        .is_virtual = true};
+/// Stopping closes its sockets, which only probing opens (rte_eth_af_packet.c, eth_dev_stop).
+constexpr DriverFacts af_packet{.completes_in_burst = true,
+                                .spreads_by_itself = true,
+                                .peer_may_be_local = true,
+                                .is_virtual = true,
+                                .stop_is_final = true};
 /// Sums each piece as if it began on an even byte (rte_eth_tap.c, tap_write_mbufs).
 constexpr DriverFacts tap{.completes_in_burst = true,
                           .spreads_by_itself = true,
@@ -47,7 +49,7 @@ constexpr std::array<std::pair<std::string_view, DriverFacts>, 9> drivers_known{
     {"net_virtio", virtio},
     {"net_vmxnet3", vmxnet3},
     {"net_tap", tap},
-    {"net_af_packet", synchronous_local},
+    {"net_af_packet", af_packet},
     {"net_null", synchronous},
     {"net_pcap", synchronous},
     {"net_ring", ring},

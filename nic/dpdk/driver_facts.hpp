@@ -31,6 +31,8 @@ struct DriverFacts {
   bool sums_pieces_apart = false;
   /// No device, so that there is nothing to map for DMA.
   bool is_virtual = false;
+  /// Stopped, it does not start again: a reset is no remedy for anything.
+  bool stop_is_final = false;
   std::uint16_t tx_descriptors = 512;  ///< wanted, within what the device allows
 };
 

@@ -103,8 +103,8 @@ Result<std::unique_ptr<DpdkPort>> open_dpdk_port(const DpdkConfig& config,
     return tl::unexpected(done.error());
   const DriverFacts found = confirmed(driver, *parts.device);
   plan.capabilities.late_completion = !found.completes_in_burst && !found.newest_status_is_true;
-  auto port =
-      std::make_unique<DpdkPort>(std::move(parts), plan, found, memory, tx_pools, packets_each);
+  auto port = std::make_unique<DpdkPort>(std::move(parts), plan, found, memory, tx_pools,
+                                         packets_each, config.hang_limit);
   if (auto done = port->watch(); !done) return tl::unexpected(done.error());
   return port;
 }

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <string>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "nic/dpdk/driver_facts.hpp"
+#include "nic/dpdk/tx_watchdog.hpp"
 #include "nic/port.hpp"
 
 namespace strictsend::nic::dpdk {
@@ -38,6 +40,7 @@ struct DpdkConfig {
   /// RTE_ETH_TX_OFFLOAD_* that the driver knows nothing of, but whoever reads a net_ring's packets
   /// does: the ring carries the requests. (And on net_null nobody minds.)
   std::uint64_t consumer_tx_offloads = 0;
+  Duration hang_limit = TxWatchdog::limit_default;  ///< without progress until it is reset
 };
 
 /// How it is configured, and what the port then can do.

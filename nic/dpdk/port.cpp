@@ -9,11 +9,14 @@ namespace strictsend::nic::dpdk {
 
 DpdkPort::DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& driver,
                    const DmaMemory& memory, const std::vector<rte_mempool*>& tx_pools,
-                   std::uint32_t records_each)
+                   std::uint32_t records_each, Duration hang_limit)
     : parts_(std::move(parts)),
       capabilities_(plan.capabilities),
       state_(plan.queues),
-      watcher_(*parts_.device, *parts_.region, state_) {
+      watcher_(*parts_.device, *parts_.region, state_,
+               {.completes_by_itself = !plan.capabilities.late_completion,
+                .can_reset = !driver.stop_is_final,
+                .hang_limit = hang_limit}) {
   parts_.device->unmap_when_closed(*parts_.region);
   for (std::uint16_t i = 0; i < plan.queues; ++i) {
     queues_.push_back(std::make_unique<DpdkQueue>(*parts_.device, i, driver, state_, capabilities_,
@@ -61,7 +64,8 @@ std::vector<Statistic> DpdkPort::telemetry_port() const {
           {"segmented_bytes_max", can.segmented_bytes_max},
           {"late_completion", can.late_completion ? 1U : 0U},
           {"memory_bytes", can.memory_bytes},
-          {"resets", resets()}};
+          {"resets", resets()},
+          {"hangs", hangs()}};
 }
 
 std::vector<Statistic> DpdkPort::telemetry_queue(std::size_t index) const {

@@ -27,7 +27,8 @@ class DpdkPort final : public Port, private TelemetrySource {
   };
   /// `tx_pools` has a pool of `parts` for each queue.
   DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& driver, const DmaMemory& memory,
-           const std::vector<rte_mempool*>& tx_pools, std::uint32_t records_each);
+           const std::vector<rte_mempool*>& tx_pools, std::uint32_t records_each,
+           Duration hang_limit);
   DpdkPort(const DpdkPort&) = delete;
   DpdkPort& operator=(const DpdkPort&) = delete;
   ~DpdkPort() override;
@@ -52,6 +53,8 @@ class DpdkPort final : public Port, private TelemetrySource {
   /// Has the device stopped, reset and started again; as when it asks for that itself. Any thread.
   void request_reset() { watcher_.request_reset(); }
   [[nodiscard]] std::uint64_t resets() const { return watcher_.resets(); }
+  /// Of those, because the device hung.
+  [[nodiscard]] std::uint64_t hangs() const { return watcher_.hangs(); }
   [[nodiscard]] std::uint16_t port_id() const { return parts_.device->port_id(); }
 
  private:

@@ -181,7 +181,17 @@ int DpdkQueue::kick() {
   if (!enter())
     return state_.phase.load(std::memory_order_relaxed) == PortState::Phase::lost ? ENODEV : 0;
   flush();
+  ++turns_;
+  show_sight();
   return state_.link_up.load(std::memory_order_relaxed) ? 0 : ENETDOWN;
+}
+
+void DpdkQueue::show_sight() {
+  state_.tx[index_].show({.turns = turns_,
+                          .bursts = counters_.tx_kicks.get(),
+                          .completed = counters_.tx_completions.get() - counters_.tx_dropped.get(),
+                          .outstanding = records_->outstanding(),
+                          .staged = static_cast<std::uint32_t>(staged_count_)});
 }
 
 void DpdkQueue::flush() {
@@ -232,8 +242,10 @@ std::size_t DpdkQueue::reap(std::span<TxCompletion> completions) {
     if (stopped_) completions[i].status = TxStatus::dropped;
     if (completions[i].status == TxStatus::dropped) counters_.tx_dropped.add();
   }
+  if (filled == 0) return 0;
   counters_.tx_completions.add(filled);
   counters_.unexpected_completions.set(records_->unexpected());
+  show_sight();
   return filled;
 }
 

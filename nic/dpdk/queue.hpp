@@ -40,6 +40,11 @@ class DpdkQueue final : public Queue {
   int health() override {
     return state_.phase.load(std::memory_order_relaxed) == PortState::Phase::lost ? ENODEV : 0;
   }
+  /// Has the device reset, where completions do not come by themselves; where they do, the watcher
+  /// has seen by itself that they are overdue.
+  void hurry() override {
+    if (capabilities_.late_completion) state_.hurried.store(true, std::memory_order_relaxed);
+  }
   std::size_t reap(std::span<TxCompletion> completions) override;
   std::size_t receive(std::span<RxPacket> packets) override;
   void release_received() override;
@@ -68,6 +73,8 @@ class DpdkQueue final : public Queue {
   void attach(rte_mbuf& mbuf, const Fragment& fragment, TxRecord& record) const;
   void flush();
   void reject(rte_mbuf* packet);
+  /// Shows the watcher where transmission stands.
+  void show_sight();
   std::size_t reclaim_idle(std::span<TxCompletion> completions);
 
   Ethdev& device_;
@@ -84,6 +91,7 @@ class DpdkQueue final : public Queue {
   std::array<rte_mbuf*, burst> held_{};  ///< received packets that the caller looks at
   std::size_t held_count_ = 0;
   std::uint32_t refusals_ = 0;
+  std::uint64_t turns_ = 0;       ///< kicks that found the device running
   bool staged_requests_ = false;  ///< some staged packet asks the device for something
   bool entered_ = false;
   bool registered_ = false;  ///< the thread, by this queue

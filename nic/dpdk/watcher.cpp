@@ -21,6 +21,14 @@ constexpr Duration aside_limit = seconds(5);
 
 }  // namespace
 
+Watcher::Watcher(Ethdev& device, DmaRegion& region, PortState& state, const Options& options)
+    : device_(device),
+      region_(region),
+      state_(state),
+      can_reset_(options.can_reset),
+      watchdog_(state.queues, options.completes_by_itself, options.hang_limit),
+      sights_(state.queues) {}
+
 Result<void> Watcher::start() {
   state_.link_up.store(device_.is_link_up(), std::memory_order_relaxed);
   auto thread = start_thread("strictsend-link", [this] { run(); });
@@ -51,7 +59,7 @@ void Watcher::run() {
     const Wish wish = std::exchange(wish_, Wish::none);
     if (wish == Wish::end) return;
     lock.unlock();
-    if (wish == Wish::reset) reset();
+    if (wish == Wish::reset) reset("that was asked for");
     if (wish == Wish::give_up || device_.is_removed())
       lose("it was removed from its bus, or is about to be");
     if (to_give_back_) give_back();
@@ -59,12 +67,29 @@ void Watcher::run() {
       const bool up = device_.is_link_up();
       if (up != state_.link_up.exchange(up, std::memory_order_relaxed))
         spdlog::warn("{}: link {}", device_.facts().name, up ? "up" : "down");
+      if (can_reset_) watch_queues(up);
     }
     lock.lock();
   }
 }
 
-void Watcher::reset() {
+void Watcher::watch_queues(bool link_up) {
+  // From the first queue's stop on the device is on its way to be closed.
+  if (state_.stopped.load(std::memory_order_acquire) > 0) return;
+  for (std::uint32_t i = 0; i < state_.queues; ++i)
+    sights_[i] = state_.tx[i].look();
+  const auto found = watchdog_.observe(monotonic_now(), link_up, sights_);
+  const bool hurried = state_.hurried.exchange(false, std::memory_order_relaxed);
+  if (found && found->is_lost) return lose("it hangs: " + found->why);
+  if (found) {
+    hangs_.add();
+    reset("it hangs: " + found->why);
+  } else if (hurried) {
+    reset("a writer waits for pages that it has not completed");
+  }
+}
+
+void Watcher::reset(const std::string& why) {
   PortState::Phase expected = PortState::Phase::running;
   if (!state_.phase.compare_exchange_strong(expected, PortState::Phase::resetting,
                                             std::memory_order_seq_cst))
@@ -73,10 +98,13 @@ void Watcher::reset() {
     if (!has_other_wish()) lose("its queues did not come to rest for a reset");
     return;
   }
+  for (std::uint32_t i = 0; i < state_.queues; ++i)
+    sights_[i] = state_.tx[i].look();
+  watchdog_.note_reset(sights_);
   if (const Result<void> done = device_.reset(); !done) return lose(done.error().message());
   if (state_.phase.load(std::memory_order_seq_cst) == PortState::Phase::closed) return;
   resets_.fetch_add(1, std::memory_order_relaxed);
-  spdlog::warn("{}: reset", device_.facts().name);
+  spdlog::warn("{}: reset, because {}", device_.facts().name, why);
   expected = PortState::Phase::resetting;
   state_.phase.compare_exchange_strong(expected, PortState::Phase::running,
                                        std::memory_order_seq_cst);

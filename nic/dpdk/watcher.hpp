@@ -7,23 +7,30 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "base/counter.hpp"
 #include "base/result.hpp"
 #include "nic/dpdk/ethdev.hpp"
 #include "nic/dpdk/port_state.hpp"
+#include "nic/dpdk/tx_watchdog.hpp"
 
 namespace strictsend::nic::dpdk {
 
 /// Looks after a port on a thread of its own: keeps the link's state, and resets the device when it
-/// asks for that (RTE_ETH_EVENT_INTR_RESET: a VF whose PF was reset) while its queues stand aside.
-/// What was under descriptors stays pinned until the driver has let go of it. A device that cannot
-/// be started again, or was removed, is *lost*: the queues then fail with ENODEV, and when the last
-/// of them has stopped, and so closed it, it is given back to its bus. Somebody may wait for that:
-/// the kernel's removal of a PCI device does until vfio lets it go.
+/// asks for that (RTE_ETH_EVENT_INTR_RESET: a VF whose PF was reset) or hangs (TxWatchdog), while
+/// its queues stand aside. What was under descriptors stays pinned until the driver has let go of
+/// it. A device that cannot be started again, or was removed, is *lost*: the queues then fail with
+/// ENODEV, and when the last of them has stopped, and so closed it, it is given back to its bus.
+/// Somebody may wait for that: the kernel's removal of a PCI device does until vfio lets it go.
 class Watcher final : private EthdevEvents {
  public:
-  Watcher(Ethdev& device, DmaRegion& region, PortState& state)
-      : device_(device), region_(region), state_(state) {}
+  struct Options {
+    bool completes_by_itself = false;  ///< !PortCapabilities::late_completion
+    bool can_reset = true;             ///< !DriverFacts::stop_is_final
+    Duration hang_limit = TxWatchdog::limit_default;
+  };
+  Watcher(Ethdev& device, DmaRegion& region, PortState& state, const Options& options);
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
   ~Watcher() { stop(); }
@@ -34,6 +41,8 @@ class Watcher final : private EthdevEvents {
   /// Any thread.
   void request_reset() { ask(Wish::reset); }
   [[nodiscard]] std::uint64_t resets() const { return resets_.load(std::memory_order_relaxed); }
+  /// Those because the device hung. Any thread.
+  [[nodiscard]] std::uint64_t hangs() const { return hangs_.get(); }
   /// Why the device was lost, for people; empty: it was not. Any thread.
   [[nodiscard]] std::string failure() const;
 
@@ -44,7 +53,8 @@ class Watcher final : private EthdevEvents {
   enum class Wish : std::uint8_t { none, reset, give_up, end };
   void ask(Wish wish);
   void run();
-  void reset();
+  void watch_queues(bool link_up);
+  void reset(const std::string& why);
   void lose(const std::string& why);
   void give_back();
   [[nodiscard]] bool wait_until_aside();
@@ -59,6 +69,10 @@ class Watcher final : private EthdevEvents {
   Wish wish_ = Wish::none;
   std::string failure_;        ///< guarded by mutex_
   bool to_give_back_ = false;  ///< the thread's: lost and not given back yet
+  const bool can_reset_;
+  TxWatchdog watchdog_;          ///< the thread's
+  std::vector<TxSight> sights_;  ///< the thread's
+  Counter hangs_;
   std::atomic<std::uint64_t> resets_ = 0;
   std::thread thread_;
 };

@@ -57,6 +57,7 @@ class PcapPort final : public Port {
     std::size_t transmit(std::span<const TxPacket> packets) override;
     int kick() override { return inner_->kick(); }
     int health() override { return inner_->health(); }
+    void hurry() override { inner_->hurry(); }
     std::size_t reap(std::span<TxCompletion> completions) override {
       return inner_->reap(completions);
     }

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <functional>
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_mbuf.h>
@@ -18,8 +17,8 @@
 
 #include "nic/dpdk/eal.hpp"
 #include "nic/dpdk/open.hpp"
+#include "tests/sim/dpdk_port_fixture.hpp"
 #include "tests/support/dma_buffer.hpp"
-#include "tests/support/ring_port.hpp"
 
 namespace strictsend::nic::dpdk {
 namespace {
@@ -32,52 +31,7 @@ bool is_on_bus(const std::string& device) {
 }
 
 using test::DmaBuffer;
-using testing::RingPort;
-
-class DpdkPortTest : public ::testing::Test {
- protected:
-  explicit DpdkPortTest(std::uint32_t queues = 1, unsigned ring_entries = 256,
-                        std::uint32_t mtu_bytes = 0)
-      : ring(dma.memory(), queues, ring_entries, 0, mtu_bytes) {}
-
-  /// A header and a piece of a page.
-  bool send(std::uint32_t cookie, std::size_t queue = 0) {
-    const std::array<Fragment, 2> fragments{
-        dma.put(dma.first_free(), 0, "header of the packet to be sent"),
-        dma.put(dma.first_free().plus(1), 100, "payload " + std::to_string(cookie))};
-    const TxPacket packet{fragments, std::nullopt, cookie};
-    return ring.queue(queue).transmit({&packet, 1}) == 1;
-  }
-  std::vector<std::uint32_t> reaped(std::size_t queue = 0) {
-    std::array<TxCompletion, 16> completions;
-    std::vector<std::uint32_t> cookies;
-    while (const std::size_t count = ring.queue(queue).reap(completions))
-      for (std::size_t i = 0; i < count; ++i)
-        cookies.push_back(completions[i].cookie);
-    return cookies;
-  }
-  /// Turns the queues, as engine threads do, until `done`.
-  bool turn_until(const std::function<bool()>& done) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > limit) return false;
-      for (std::size_t i = 0; i < ring.port().queue_count(); ++i)
-        static_cast<void>(ring.queue(i).kick());
-      std::this_thread::yield();
-    }
-    return true;
-  }
-  static std::string text_of(const rte_mbuf& chain) {
-    std::string text;
-    for (const rte_mbuf* piece = &chain; piece != nullptr; piece = piece->next)
-      text.append(rte_pktmbuf_mtod(piece, const char*), piece->data_len);
-    return text;
-  }
-
-  using Cookies = std::vector<std::uint32_t>;
-  DmaBuffer dma{64};
-  RingPort ring;
-};
+using test::DpdkPortTest;
 
 class DpdkPortTwoQueues : public DpdkPortTest {
  protected:
@@ -226,6 +180,16 @@ TEST_F(DpdkPortTest, a_reset_keeps_what_is_out_and_goes_on_after_it) {
   rte_pktmbuf_free(held);
   rte_pktmbuf_free(second);
   EXPECT_EQ(reaped().size(), 2U);
+}
+
+TEST_F(DpdkPortTest, is_reset_for_who_needs_the_completions) {
+  ASSERT_TRUE(send(1));
+  ASSERT_EQ(ring.queue().kick(), 0);
+  ring.queue().hurry();
+  ASSERT_TRUE(turn_until([&] { return ring.port().resets() == 1; }));
+  EXPECT_EQ(ring.port().hangs(), 0U);
+  rte_pktmbuf_free(ring.take());
+  EXPECT_EQ(reaped(), Cookies{1});
 }
 
 TEST_F(DpdkPortTwoQueues, a_reset_waits_for_every_queues_thread) {

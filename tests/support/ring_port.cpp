@@ -23,7 +23,7 @@ T* must(T* made, const char* what) {
 }  // namespace
 
 RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned ring_entries,
-                   std::uint64_t offloads, std::uint32_t mtu_bytes) {
+                   std::uint64_t offloads, std::uint32_t mtu_bytes, Duration hang_limit) {
   static std::atomic<unsigned> instances = 0;
   const std::string name = "strictsend" + std::to_string(instances++);
   const auto started =
@@ -47,6 +47,7 @@ RingPort::RingPort(const nic::DmaMemory& memory, std::uint32_t queues, unsigned 
   config.queues = queues;
   config.consumer_tx_offloads = offloads;
   config.mtu_bytes = mtu_bytes;
+  config.hang_limit = hang_limit;
   auto port = nic::dpdk::open_dpdk_port(config, {}, memory);
   if (!port) throw std::runtime_error(port.error().message());
   port_ = std::move(*port);

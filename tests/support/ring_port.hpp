@@ -22,7 +22,8 @@ class RingPort {
  public:
   /// `offloads`: RTE_ETH_TX_OFFLOAD_* that the test does for the packets that it takes.
   RingPort(const nic::DmaMemory& memory, std::uint32_t queues = 1, unsigned ring_entries = 256,
-           std::uint64_t offloads = 0, std::uint32_t mtu_bytes = 0);
+           std::uint64_t offloads = 0, std::uint32_t mtu_bytes = 0,
+           Duration hang_limit = nic::dpdk::TxWatchdog::limit_default);
   RingPort(const RingPort&) = delete;
   RingPort& operator=(const RingPort&) = delete;
   ~RingPort();

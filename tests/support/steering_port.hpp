@@ -32,6 +32,7 @@ class SteeringPort {
     std::size_t transmit(std::span<const nic::TxPacket> packets) override;
     int kick() override { return port_->inner_->kick(); }
     int health() override { return port_->inner_->health(); }
+    void hurry() override { port_->inner_->hurry(); }
     std::size_t reap(std::span<nic::TxCompletion> completions) override;
     std::size_t receive(std::span<nic::RxPacket> packets) override;
     void release_received() override { lent_.clear(); }

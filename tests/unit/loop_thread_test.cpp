@@ -39,6 +39,8 @@ class TogetherQueue final : public nic::Queue {
     return inner_.transmit(packets);
   }
   int kick() override { return 0; }
+  void hurry() override { ++hurried_; }
+  [[nodiscard]] int hurried() const { return hurried_; }
   std::size_t reap(std::span<nic::TxCompletion> completions) override {
     return silent_ && !stopped_ ? 0 : inner_.reap(completions);
   }
@@ -63,6 +65,7 @@ class TogetherQueue final : public nic::Queue {
   const bool is_first_;
   UniqueFd never_readable_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::atomic<bool> silent_ = false;
+  std::atomic<int> hurried_ = 0;
   bool stopped_ = false;
 };
 
@@ -159,6 +162,8 @@ TEST_F(LoopThreads, all_stop_their_queue_when_the_device_fails_under_one) {
   EXPECT_TRUE(stops.seen_by_first);
   for (auto& thread : threads)
     EXPECT_GT(thread->loop().counters().segments_handed_over.get(), 0U);
+  EXPECT_EQ(silent_queues[2]->hurried(), 1) << "before it was given up";
+  EXPECT_EQ(silent_queues[1]->hurried(), 0);
   EXPECT_EQ(threads[2]->loop().counters().device_faults.get(), 1U);
   end();
 }
