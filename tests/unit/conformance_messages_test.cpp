@@ -97,7 +97,8 @@ TEST(Plans, that_make_no_sense_are_refused_with_what_is_wrong) {
 }
 
 TEST(SubmitTimes, come_through) {
-  const std::vector<SubmitInterval> sent{{1, 2}, {5, 5}, {0, std::numeric_limits<std::int64_t>::max()}};
+  const std::vector<SubmitInterval> sent{
+      {1, 2}, {5, 5}, {0, std::numeric_limits<std::int64_t>::max()}};
   const auto read = parse_submits(to_json(sent), 3);
   ASSERT_TRUE(read) << read.error().message();
   ASSERT_EQ(read->size(), sent.size());
@@ -222,8 +223,8 @@ TEST(Verdicts, that_make_no_sense_are_refused) {
   for (const char* query :
        {"", "?", "strict=1&torn=0", "?strict=1", "?torn=1", "?strict=1&torn=0&more=1",
         "?strict=1&torn", "?strict=-1&torn=0", "?strict=1025&torn=0", "?strict=1&torn=x",
-        "?strict=1&torn=", "?strict=1&torn=0&wrong_pages=18446744073709551616",
-        "?strict=1&&torn=0", "?strict= 1&torn=0"}) {
+        "?strict=1&torn=", "?strict=1&torn=0&wrong_pages=18446744073709551616", "?strict=1&&torn=0",
+        "?strict= 1&torn=0"}) {
     const auto verdict = parse_verdict(query);
     ASSERT_FALSE(verdict) << query;
     EXPECT_NE(verdict.error().message().find("reading the receiver's verdict"), std::string::npos);

@@ -157,8 +157,7 @@ TEST(Conclusion, is_proven_when_all_that_was_run_was_strict_and_the_control_torn
     EXPECT_EQ(shortcoming(good(which)), "") << name_of(which);
     cases.push_back(good(which));
   }
-  EXPECT_EQ(conclusion(report_of(cases)),
-            "PROVEN: fragments, checksum, plain, linear on net_able");
+  EXPECT_EQ(conclusion(report_of(cases)), "PROVEN: fragments, checksum, plain, linear on net_able");
   cases[1] = left_out(Case::checksum);
   EXPECT_EQ(conclusion(report_of(cases)), "PROVEN: fragments, plain, linear on net_able");
   EXPECT_TRUE(is_proven(conclusion(report_of(cases))));
@@ -223,14 +222,16 @@ TEST(Conclusion, without_the_control_or_without_another_case_nothing_is_proven) 
 }
 
 TEST(Reports, have_a_part_for_every_case_run_or_not) {
-  std::vector<CaseResult> cases{good(Case::fragments), left_out(Case::checksum), good(Case::control)};
+  std::vector<CaseResult> cases{good(Case::fragments), left_out(Case::checksum),
+                                good(Case::control)};
   cases.push_back(good(Case::linear));
   cases.back().failure = "the port is gone";
   const std::string text = to_text(report_of(cases));
   for (const char* part :
        {"driver            net_able", "Case fragments\n", "checksum, segmentation of up to 65000",
         "Case checksum\n  not run           not asked for", "result            strict",
-        "result            torn, as it must be", "Case linear\n  failed            the port is gone",
+        "result            torn, as it must be",
+        "Case linear\n  failed            the port is gone",
         "64.0 MiB, 8 downloads in each case, 4 at a time"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " is not in:\n" << text;
   EXPECT_EQ(text.find("note"), std::string::npos) << text;
@@ -265,12 +266,11 @@ TEST(ConformanceOptions, have_defaults_that_match_the_manual_page) {
 }
 
 TEST(ConformanceOptions, are_all_understood) {
-  const auto options = parse_sender({"--port=8080",       "--directory", "/srv",      "--wait",
-                                     "5s",                "--address",   "10.0.0.1/26", "--gateway",
-                                     "10.0.0.62",         "--queues",    "4",         "--mtu",
-                                     "9000",              "--size",      "1M",        "--downloads",
-                                     "3",                 "--writers",   "5",         "--write",
-                                     "api",               "--cases",     "linear,control"});
+  const auto options = parse_sender(
+      {"--port=8080", "--directory",   "/srv",     "--wait",    "5s",    "--address", "10.0.0.1/26",
+       "--gateway",   "10.0.0.62",     "--queues", "4",         "--mtu", "9000",      "--size",
+       "1M",          "--downloads",   "3",        "--writers", "5",     "--write",   "api",
+       "--cases",     "linear,control"});
   ASSERT_TRUE(options) << options.error();
   EXPECT_EQ(options->port, 8080);
   EXPECT_EQ(options->directory, "/srv");
@@ -328,8 +328,8 @@ TEST(ConformanceOptions, of_the_receiver_are_few) {
   ASSERT_TRUE(options) << options.error();
   EXPECT_FALSE(options->sends);
   EXPECT_EQ(options->peer, (Ipv4Address{10, 0, 0, 1}));
-  for (const char* name : {"address", "gateway", "queues", "mtu", "size", "downloads", "writers",
-                           "write", "cases"}) {
+  for (const char* name :
+       {"address", "gateway", "queues", "mtu", "size", "downloads", "writers", "write", "cases"}) {
     Arguments more = line;
     more.insert(more.end(), {std::string("--") + name, "1"});
     const auto refused = parse_options(more);
