@@ -150,19 +150,18 @@ TEST_F(Conformance, proves_nothing_without_the_control) {
 
 TEST_F(Conformance, does_not_count_another_host) {
   // Whoever asks is the far end, and that is not the one named.
-  start_sender({"--size", "1M", "--wait", "5s"}, "198.51.100.7");
+  start_sender({"--size", "1M", "--wait", "8s"}, "198.51.100.7");
   ASSERT_TRUE(sender_->wait_for_output("Case fragments") ||
               sender_->wait_for_output("Case linear", seconds(1)))
       << sender_->output();
-  start_receiver({"--wait", "1s"});
+  start_receiver();
   const CommandResult sender = end_of(sender_);
   EXPECT_EQ(sender.exit_code, 1) << sender.output;
   expect_in(sender.output, network_->peer().address +
                                " asks for files here too and is not the host that --peer names");
   expect_in(sender.output, "CONFORMANCE FAILED: waiting for the receiver");
-  const CommandResult receiver = end_of(receiver_);
-  EXPECT_EQ(receiver.exit_code, 1) << receiver.output;
-  expect_in(receiver.output, "CONFORMANCE FAILED: ");
+  receiver_->signal(SIGINT);
+  expect_stopped(end_of(receiver_));
 }
 
 TEST_F(Conformance, a_sender_that_is_alone_says_what_is_missing) {
@@ -184,18 +183,17 @@ TEST_F(Conformance, a_receiver_that_is_alone_says_what_is_missing) {
 
 TEST_F(Conformance, an_interrupted_sender_leaves_nothing) {
   start_sender({"--size", "4M", "--downloads", "1000"});
-  start_receiver({"--wait", "1s"});
+  start_receiver();
   ASSERT_TRUE(receiver_->wait_for_output("downloads of 4 MiB")) << receiver_->output();
   sender_->signal(SIGINT);
   expect_stopped(end_of(sender_));
-  const CommandResult receiver = end_of(receiver_);
-  EXPECT_EQ(receiver.exit_code, 1) << receiver.output;
-  expect_in(receiver.output, "CONFORMANCE FAILED: ");
+  receiver_->signal(SIGINT);
+  expect_stopped(end_of(receiver_));
 }
 
 TEST_F(Conformance, a_receiver_that_dies_costs_its_case_and_the_next_one_goes_on) {
   // More downloads than are made before the receiver is ended, so that it ends in the middle.
-  start_sender({"--size", "4M", "--downloads", "12", "--cases", "linear,control", "--wait", "10s"});
+  start_sender({"--size", "8M", "--downloads", "12", "--cases", "linear,control", "--wait", "10s"});
   start_receiver();
   ASSERT_TRUE(receiver_->wait_for_output("Case linear")) << receiver_->output();
   receiver_->signal(SIGINT);
@@ -225,7 +223,7 @@ TEST_F(Conformance, both_may_be_interrupted_before_they_meet) {
 }
 
 TEST_F(Conformance, an_interrupted_receiver_leaves_nothing) {
-  start_sender({"--size", "4M", "--downloads", "1000", "--wait", "1s"});
+  start_sender({"--size", "4M", "--downloads", "1000"});
   start_receiver();
   ASSERT_TRUE(receiver_->wait_for_output("downloads of 4 MiB")) << receiver_->output();
   receiver_->signal(SIGINT);
