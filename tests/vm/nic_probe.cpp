@@ -3,8 +3,7 @@
 //   nic_probe dma ADDRESS          sends from memory that the IOMMU maps, then from the same memory
 //                                  unmapped, and a packet that lies outside of it
 //   nic_probe zero-copy INTERFACE  binds AF_XDP in the driver's own zero-copy mode, and says what
-//   came
-//                                  of it
+//                                  came of it
 // One line for each finding; exit code 1 if something was not as it must be.
 #include <sys/wait.h>
 
