@@ -109,6 +109,7 @@ class Server::Impl {
   bool more_events_ = false;  // the engine has more than were taken
   bool draining_ = false;
   bool hurried_ = false;  // asked to stop a second time
+  std::optional<Error> device_failure_;
   http::TimePoint drain_ends_;
   std::optional<http::TimePoint> grace_ends_;
   ServerCounters counters_;
@@ -129,6 +130,8 @@ Result<void> Server::Impl::serve() {
     take_files();
     unblock();
     tick();
+    // Without it nothing is left to wait for.
+    if (device_failure_) return tl::unexpected(*device_failure_);
   }
   return {};
 }
@@ -219,6 +222,7 @@ void Server::Impl::take_engine_events() {
 void Server::Impl::on_event(const Event& event) {
   if (event.kind == Event::Kind::accepted) return on_accepted(event);
   if (event.kind == Event::Kind::released) return on_released(event);
+  if (event.kind == Event::Kind::device_lost) device_failure_ = engine_.device_failure();
   Connection* connection = find(event.connection);
   if (connection == nullptr) return;
   switch (event.kind) {
@@ -236,6 +240,7 @@ void Server::Impl::on_event(const Event& event) {
     case Event::Kind::accepted:
     case Event::Kind::released:
     case Event::Kind::sent:
+    case Event::Kind::device_lost:
       break;
   }
 }

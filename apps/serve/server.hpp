@@ -45,7 +45,8 @@ struct ServerCounters {
 ///
 /// The caller owns engine and server; the engine, the observer and the signals must outlive it.
 /// `run` serves on the calling thread and polls the engine's events, so nobody else may. It returns
-/// after a stop was requested and the responses under way are finished or have had their time. It
+/// after a stop was requested and the responses under way are finished or have had their time, or
+/// with an error once the engine's device is lost. It
 /// holds no file and no snapshot then, so that the engine can be stopped: that is its owner's to
 /// do, and resets what is left.
 class Server {

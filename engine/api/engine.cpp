@@ -89,6 +89,9 @@ std::uint32_t Engine::queue_count() const {
 QueueStats Engine::queue_stats(std::uint32_t queue) const {
   return impl_->queue_stats(queue);
 }
+std::optional<Error> Engine::device_failure() const {
+  return impl_->device_failure();
+}
 EngineStats Engine::stop(std::uint32_t drain_ms) {
   return impl_->stop(drain_ms);
 }

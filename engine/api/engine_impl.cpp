@@ -229,6 +229,21 @@ bool Engine::Impl::is_stopped() const {
   return stopped_;
 }
 
+std::optional<Error> Engine::Impl::device_failure() const {
+  const int error = notifier_.device_lost();
+  if (error == 0) return std::nullopt;
+  std::string why;
+  {
+    const std::lock_guard lock(mutex_);
+    why = port_ ? port_->failure() : port_failure_;
+  }
+  if (why.empty())
+    why =
+        error == ENODEV ? "it was removed" : "it does not answer: packets wait, and none completes";
+  return Error{"sending over " + config_.nic, error,
+               why + "; all connections were reset. Start again once the device is there and well"};
+}
+
 EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
   const std::lock_guard one_stops(stop_mutex_);
   if (is_stopped()) return stats();
@@ -251,7 +266,15 @@ EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
     thread->join();
   for (auto& thread : threads_)
     packets_quarantined_ += thread->conclude();
-  port_.reset();  // detaches from the interface
+  {
+    std::unique_ptr<nic::Port> ending;
+    {
+      const std::lock_guard lock(mutex_);
+      port_failure_ = port_->failure();
+      ending = std::move(port_);
+    }
+    // Here it detaches from the interface, which takes its time.
+  }
   const bool quarantined = packets_quarantined_ > 0;
   // What still cannot be collected is a snapshot that the application holds, or that a File::sync
   // has, which may have ended at this very moment.

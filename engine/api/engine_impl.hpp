@@ -45,6 +45,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   [[nodiscard]] std::uint32_t queue_count() const { return ring_->size(); }
   [[nodiscard]] QueueStats queue_stats(std::uint32_t queue) const;
   EngineStats stop(std::uint32_t drain_ms);
+  [[nodiscard]] std::optional<Error> device_failure() const;
   [[nodiscard]] bool is_stopped() const;
 
   [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
@@ -88,6 +89,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   const std::uint64_t inline_bytes_max_;  ///< bounds the memory of headers and trailers
   std::uint64_t inline_bytes_ = 0;
   bool stopped_ = false;
+  std::string port_failure_;               ///< once the port has ended: what it said of its device
   std::uint32_t packets_quarantined_ = 0;  ///< after `stop`: those that the device did not let go
 
   std::optional<engine::Host> host_;  ///< where no kernel stands behind the port; of all threads

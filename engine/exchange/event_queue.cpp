@@ -72,6 +72,16 @@ Event EventQueue::closed_event(const Flow& flow) {
   return event;
 }
 
+bool EventQueue::tell_device_lost(Event& event) {
+  const int error = device_lost_told_ ? 0 : notifier_.device_lost();
+  if (error == 0) return false;
+  device_lost_told_ = true;
+  event = Event{};
+  event.kind = Event::Kind::device_lost;
+  event.result.error = error;
+  return true;
+}
+
 bool EventQueue::refill() {
   notifier_.take(flows_, splices_);
   closed_ = closing_;

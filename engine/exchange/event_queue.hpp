@@ -32,6 +32,8 @@ class EventQueue {
         events[count++] = closed_event(flow);
         gone(flow);
       } else if (!refill()) {
+        // Behind all that the loss has brought about on the queue that saw it.
+        if (tell_device_lost(events[count])) ++count;
         break;
       }
     }
@@ -45,6 +47,8 @@ class EventQueue {
   bool next_flow_event(Event& event);
   static Event closed_event(const Flow& flow);
   bool refill();
+  /// The event of a device that was lost; false: it is there, or that was told.
+  bool tell_device_lost(Event& event);
 
   Notifier& notifier_;
   // Taken and not yet handed out: the one whose bits are being handed out, and those behind it
@@ -57,6 +61,7 @@ class EventQueue {
   // are in the next batch at the latest: a flow waits for one more refill, then for its splices.
   Flow* closing_ = nullptr;
   Flow* closed_ = nullptr;
+  bool device_lost_told_ = false;
 };
 
 }  // namespace strictsend::engine

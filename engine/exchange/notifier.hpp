@@ -27,6 +27,11 @@ class Notifier {
   void post(Flow& flow, Flow::EventBit bit) {
     if (flow.events.fetch_or(bit, std::memory_order_acq_rel) == 0) flows_.push(&flow);
   }
+  /// Only the first of them counts: ENODEV or ETIMEDOUT. False: somebody was first.
+  bool post_device_lost(int error) {
+    int none = 0;
+    return device_lost_.compare_exchange_strong(none, error, std::memory_order_relaxed);
+  }
   /// Called once a poll by an engine thread that has posted something in it: wakes the poller
   /// unless it has been woken since it last took events. The one system call here.
   void publish();
@@ -36,11 +41,14 @@ class Notifier {
   /// Takes what was posted, in order. Flows are taken first and are to be delivered last: a
   /// `closed` bit that is seen was posted after the `released` bits of its splices.
   void take(Flow*& flows, SpliceOp*& splices);
+  /// What the device was lost with; 0: it is there. Any thread.
+  [[nodiscard]] int device_lost() const { return device_lost_.load(std::memory_order_relaxed); }
 
  private:
   UniqueFd event_fd_;
   Intake<Flow, &Flow::event_next> flows_;
   Intake<SpliceOp, &SpliceOp::event_next> splices_;
+  std::atomic<int> device_lost_ = 0;
   std::atomic<bool> signalled_ =
       false;  ///< the eventfd is readable; set by publish, cleared by take
 };

@@ -150,7 +150,7 @@ void QueueLoop::run_timers() {
 void QueueLoop::watch_device() {
   if (stopped_) return;
   if (must_stop_device()) {
-    give_up_device();
+    give_up_device(ENODEV);  // the loop that saw it fail has said what with
     return;
   }
   // An idle queue has nothing to kick for.
@@ -160,7 +160,7 @@ void QueueLoop::watch_device() {
   }
   if (kick_error_ == ENODEV) {  // removed, or not to be started again
     counters_.device_faults.add();
-    give_up_device();
+    give_up_device(ENODEV);
     return;
   }
   // While the link is down, or where completions wait for more traffic, lateness is no fault. But a
@@ -179,10 +179,11 @@ void QueueLoop::watch_device() {
   if (late < config_.device_timeout) return;
   // Frames under descriptors can only be had back from a device that has stopped.
   counters_.device_faults.add();
-  give_up_device();
+  give_up_device(ETIMEDOUT);
 }
 
-void QueueLoop::give_up_device() {
+void QueueLoop::give_up_device(int error) {
+  posted_ = notifier_.post_device_lost(error) || posted_;
   abort_all(now_, ENETDOWN);
   // Told before this queue's own stop, which may wait for theirs.
   if (port_.queues_stop_together && config_.ring != nullptr) {

@@ -197,7 +197,8 @@ class QueueLoop {
   void post(SpliceOp& op, SpliceOp::EventBit bit);
   /// The device has failed: resets everything and stops it, and with it the other loops' queues
   /// where the port needs that.
-  void give_up_device();
+  /// `error`: what the application is told, ENODEV or ETIMEDOUT.
+  void give_up_device(int error);
 
   // What the deliberate errors of base/mutation.hpp do; never called otherwise.
   void give_up_sent(SpliceOp& op);

@@ -74,7 +74,19 @@ void AfXdpQueue::submit(const TxPacket& packet) {
 
 int AfXdpQueue::kick() {
   STRICTSEND_ASSERT(!stopped_);
-  return socket_.is_zero_copy() ? kick_zero_copy() : kick_copy_mode();
+  return named(socket_.is_zero_copy() ? kick_zero_copy() : kick_copy_mode());
+}
+
+/// A socket whose interface went is unbound, and says ENXIO (net/xdp/xsk.c, xsk_notifier); so do
+/// drivers in zero-copy mode of a queue that is off for a while.
+int AfXdpQueue::named(int error) const {
+  return error == ENXIO && probe_.is_interface_gone() ? ENODEV : error;
+}
+
+int AfXdpQueue::health() {
+  STRICTSEND_ASSERT(!stopped_);
+  if (::recvfrom(socket_.fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) >= 0) return 0;
+  return named(errno) == ENODEV ? ENODEV : 0;
 }
 
 int AfXdpQueue::kick_zero_copy() {

@@ -29,6 +29,7 @@ class AfXdpQueue final : public Queue {
 
   std::size_t transmit(std::span<const TxPacket> packets) override;
   int kick() override;
+  int health() override;
   std::size_t reap(std::span<TxCompletion> completions) override;
   std::size_t receive(std::span<RxPacket> packets) override;
   void release_received() override;
@@ -41,6 +42,8 @@ class AfXdpQueue final : public Queue {
  private:
   void submit(const TxPacket& packet);
   std::size_t reap_ring(std::span<TxCompletion> completions);
+  /// An error of the kernel's, or ENODEV where it means that the interface is gone.
+  [[nodiscard]] int named(int error) const;
   int kick_copy_mode();
   int kick_zero_copy();
 

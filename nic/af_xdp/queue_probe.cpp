@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/af_xdp/queue_probe.hpp"
 
+#include <net/if.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <poll.h>
 #include <utility>
@@ -49,6 +51,11 @@ bool QueueProbe::is_free() {
   if (error != 0 && error != ENODEV) return false;
   socket_.reset();  // it holds the queue now
   return true;
+}
+
+bool QueueProbe::is_interface_gone() const {
+  std::array<char, IF_NAMESIZE> name{};
+  return ::if_indextoname(interface_index_, name.data()) == nullptr && errno == ENXIO;
 }
 
 bool QueueProbe::wait(Duration limit) {

@@ -30,6 +30,8 @@ class QueueProbe {
 
   /// One look, one system call; once true it stays true.
   [[nodiscard]] bool is_free();
+  /// Whether the interface itself was removed, or moved to another network namespace.
+  [[nodiscard]] bool is_interface_gone() const;
   /// Looks with short sleeps between; false: `limit` passed.
   [[nodiscard]] bool wait(Duration limit);
 

@@ -28,8 +28,7 @@ void TxWatchdog::look_at(Watched& queue, const TxSight& now_seen, Time now) cons
   // Of a queue whose thread does not look, nothing is known: not even whether it has progressed.
   const bool unknown = starts_anew_ || now_seen.turns == queue.last.turns;
   const bool nothing_out = now_seen.outstanding <= now_seen.staged;
-  if (unknown || nothing_out || !completes_by_itself_ ||
-      now_seen.completed != queue.last.completed)
+  if (unknown || nothing_out || !completes_by_itself_ || now_seen.completed != queue.last.completed)
     queue.completing_at = now;
   if (unknown || now_seen.staged == 0 || now_seen.bursts != queue.last.bursts)
     queue.taking_at = now;

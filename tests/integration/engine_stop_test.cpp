@@ -152,6 +152,23 @@ TEST_F(EngineStop, frames_that_the_kernel_does_not_let_go_of_are_quarantined) {
   EXPECT_EQ(get_file(root.path("file"))[0], std::byte{1});
 }
 
+TEST_F(EngineStop, a_device_that_is_removed_is_told_once) {
+  EXPECT_FALSE(engine->device_failure());
+  ASSERT_EQ(run_command({"ip", "link", "delete", network->near().interface_name}).exit_code, 0);
+  ASSERT_TRUE(wait_until([&] { return count(Event::Kind::device_lost) == 1; }));
+  EXPECT_EQ(events.back().result.error, ENODEV);
+  ASSERT_TRUE(engine->device_failure());
+  EXPECT_NE(engine->device_failure()->message().find(network->near().interface_name),
+            std::string::npos);
+  file = {};
+  const EngineStats closing = engine->stop(0);
+  EXPECT_EQ(closing.frames_pinned, 0U);
+  EXPECT_EQ(closing.snapshots_live, 0U);
+  poll();
+  EXPECT_EQ(count(Event::Kind::device_lost), 1U);
+  EXPECT_TRUE(engine->device_failure());
+}
+
 TEST_F(EngineStop, a_file_may_be_written_and_synced_meanwhile) {
   std::atomic<bool> stopped = false;
   std::thread writer([&] {

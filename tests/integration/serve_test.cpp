@@ -21,6 +21,50 @@ std::vector<const char*> ports() {
 INSTANTIATE_TEST_SUITE_P(Ports, Serve, ::testing::ValuesIn(ports()),
                          [](const auto& port) { return std::string(port.param); });
 
+/// AF_XDP, whose interface is the test's to take away.
+class ServeLosingItsDevice : public Serve {
+ protected:
+  void remove_interface() {
+    const CommandResult removed =
+        run_command({"ip", "link", "delete", network_->near().interface_name});
+    ASSERT_EQ(removed.exit_code, 0) << removed.output;
+  }
+  /// It ends by itself, says why, and everything has come back.
+  void expect_end() {
+    const auto result = server_->wait();
+    ASSERT_TRUE(result) << "still running";
+    EXPECT_EQ(result->exit_code, 1) << result->output;
+    for (const std::string& text :
+         {"strictsend serve: sending over af_xdp:" + network_->near().interface_name +
+              " failed: No such device (ENODEV): it was removed; all connections were reset. Start "
+              "again",
+          std::string("frames left pinned      0"), std::string("snapshots left          0")})
+      EXPECT_NE(result->output.find(text), std::string::npos) << text << "\n" << result->output;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Ports, ServeLosingItsDevice, ::testing::Values("fragments", "linear"),
+                         [](const auto& port) { return std::string(port.param); });
+
+TEST_P(ServeLosingItsDevice, ends_where_it_has_nothing_to_do) {
+  make_file("file", 100'000);
+  EXPECT_EQ(difference("file"), "");
+  remove_interface();
+  expect_end();
+}
+
+TEST_P(ServeLosingItsDevice, ends_in_the_middle_of_a_download) {
+  make_file("file", 60'000'000);
+  const std::string copy = root_.path("copy");
+  auto client = network_->spawn_in_namespace(
+      {"curl", "-sS", "--max-time", "90", "--limit-rate", "20M", "-o", copy, url("file")});
+  ASSERT_TRUE(client) << client.error().message();
+  const CommandResult begun = at_peer("until [ -s " + copy + " ]; do :; done");
+  ASSERT_EQ(begun.exit_code, 0) << begun.output;
+  remove_interface();
+  expect_end();
+  client->signal(SIGKILL);
+}
+
 TEST_P(Serve, curl_gets_files_of_every_size_byte_for_byte) {
   for (const unsigned size : {0U, 1U, 1447U, 1448U, 4095U, 4096U, 4097U, 65'536U, 10'000'000U}) {
     const std::string name = "f" + std::to_string(size);

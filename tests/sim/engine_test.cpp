@@ -419,6 +419,8 @@ TEST_P(EngineOnSim, a_device_that_completes_nothing_is_stopped_and_its_sends_fai
   ASSERT_TRUE(run_until_count(Event::Kind::released, 1, seconds(60)));
   EXPECT_EQ(last(Event::Kind::released)->result.error, ENETDOWN);
   EXPECT_EQ(engine->loop().counters().device_faults.get(), 1U);
+  ASSERT_TRUE(run_until_count(Event::Kind::device_lost, 1));
+  EXPECT_EQ(last(Event::Kind::device_lost)->result.error, ETIMEDOUT);
 }
 
 TEST_P(FragmentsOnSim, a_device_that_a_writer_waits_for_is_stopped_even_while_the_link_is_down) {
@@ -463,6 +465,8 @@ TEST_P(EngineOnSim, a_device_that_is_pulled_out_while_it_has_nothing_to_do_is_mi
   EXPECT_EQ(last(Event::Kind::released)->result.error, ENETDOWN);
   EXPECT_TRUE(engine->loop().stopped());
   EXPECT_EQ(engine->loop().counters().device_faults.get(), 1U);
+  ASSERT_TRUE(run_until_count(Event::Kind::device_lost, 1));
+  EXPECT_EQ(last(Event::Kind::device_lost)->result.error, ENODEV);
 }
 
 TEST_P(EngineOnSim, a_stopped_device_that_still_holds_descriptors_keeps_their_frames) {

@@ -39,7 +39,11 @@ std::mutex gate_mutex;
 std::condition_variable gate;
 bool gate_closed = false;  // by gate_mutex
 
+std::atomic<bool> device_lost{false};
+std::function<void(const Event&)> post_event;  // to the engine that is open
+
 void reset() {
+  device_lost = false;
   submit_refusals = 0;
   refused_count = 0;
   load_count = 0;
@@ -70,6 +74,13 @@ void hold_slow_loads(bool hold) {
     gate_closed = hold;
   }
   gate.notify_all();
+}
+void lose_device() {
+  device_lost = true;
+  Event event;
+  event.kind = Event::Kind::device_lost;
+  event.result.error = ENODEV;
+  post_event(event);
 }
 int loads() {
   return load_count;
@@ -160,7 +171,12 @@ class Engine::Impl {
         room_bytes(std::make_shared<std::atomic<std::uint64_t>>(engine_config.cache_bytes)),
         events_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        thread([this] { loop(); }) {}
+        thread([this] { loop(); }) {
+    fake::post_event = [this](const Event& event) {
+      const std::lock_guard lock(mutex);
+      post(event);
+    };
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() { stop(); }
@@ -521,6 +537,10 @@ std::uint32_t Engine::queue_count() const {
 }
 QueueStats Engine::queue_stats(std::uint32_t) const {
   return {};
+}
+std::optional<Error> Engine::device_failure() const {
+  if (!fake::device_lost) return std::nullopt;
+  return Error{"sending over " + impl_->config.nic, ENODEV, "it was removed"};
 }
 EngineStats Engine::stop(std::uint32_t) {
   impl_->stop();

@@ -26,6 +26,8 @@ void hold_slow_loads(bool hold);
 [[nodiscard]] int loads();
 /// How many loads wait because of hold_slow_loads.
 [[nodiscard]] int loads_held();
+/// The engine's device is gone.
+void lose_device();
 /// Snapshots that exist; 0 when everything balances.
 [[nodiscard]] int snapshots();
 

@@ -122,7 +122,11 @@ class ServerTest : public ::testing::Test {
     auto server = Server::create(*engine_, config_);
     ASSERT_TRUE(server) << server.error().message();
     server_ = std::move(*server);
-    thread_ = std::thread([this] { ran_ = server_->run().has_value(); });
+    thread_ = std::thread([this] {
+      const Result<void> result = server_->run();
+      ran_ = result.has_value();
+      if (!ran_) ran_error_ = result.error().message();
+    });
   }
   /// Stops, and holds the end against the balance.
   void stop() {
@@ -132,6 +136,9 @@ class ServerTest : public ::testing::Test {
   void join() {
     thread_.join();
     EXPECT_TRUE(ran_);
+    conclude();
+  }
+  void conclude() {
     engine_->stop(0);
     server_->conclude();
     counters_ = server_->counters();
@@ -153,6 +160,7 @@ class ServerTest : public ::testing::Test {
   std::unique_ptr<Server> server_;
   std::thread thread_;
   bool ran_ = false;
+  std::string ran_error_;
   ServerCounters counters_;
 };
 
@@ -351,6 +359,20 @@ TEST_F(ServerTest, a_second_signal_does_not_wait) {
   ::kill(::getpid(), SIGTERM);
   ::kill(::getpid(), SIGINT);
   join();
+}
+
+TEST_F(ServerTest, ends_with_the_reason_when_the_device_is_lost) {
+  start();
+  Client stuck;
+  stuck.say(get("/big.bin"));
+  wait_until([] { return fake::snapshots() == 1; });
+  fake::lose_device();
+  thread_.join();
+  EXPECT_FALSE(ran_);
+  EXPECT_NE(ran_error_.find("No such device (ENODEV): it was removed"), std::string::npos)
+      << ran_error_;
+  conclude();
+  EXPECT_EQ(counters_.requests_cut, 1U);
 }
 
 TEST_F(ServerTest, idle_connections_are_closed) {

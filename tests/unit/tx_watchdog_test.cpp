@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "nic/dpdk/tx_watchdog.hpp"
+
 #include <array>
 #include <optional>
 #include <span>
 #include <string>
 
 #include <gtest/gtest.h>
-
-#include "nic/dpdk/tx_watchdog.hpp"
 
 namespace strictsend::nic::dpdk {
 namespace {

@@ -115,6 +115,11 @@ struct Event {
     released,     ///< the splice's bytes are acknowledged (or given up) and no descriptor refers to
                   ///< them: the last event of a splice, exactly one for each successful submit.
                   ///< (`stop` says what becomes of it if the device never lets go.)
+    device_lost,  ///< a NIC queue was stopped because of its device, which was removed or answers
+                  ///< no more: once for an engine, of no connection. `result.error` is ENODEV or
+                  ///< ETIMEDOUT, Engine::device_failure has more. That queue's connections are
+                  ///< reset (ENETDOWN), no new ones come to it, and it does not come back: call
+                  ///< `stop`, and open another engine once the device is there again
   };
   Kind kind = Kind::accepted;
   ConnectionId connection;
@@ -276,6 +281,10 @@ class STRICTSEND_API Engine {
   /// opened.
   [[nodiscard]] std::uint32_t queue_count() const;
   [[nodiscard]] QueueStats queue_stats(std::uint32_t queue) const;
+
+  /// What became of the device, in words: set once `device_lost` was or can be polled, and after
+  /// that for good, also when stopped. Any thread.
+  [[nodiscard]] std::optional<Error> device_failure() const;
 
   /// Stops taking connections, waits up to `drain_ms` for the splices to be released, resets the
   /// others, stops the device, releases every frame and detaches from the interface. Events can
