@@ -123,11 +123,35 @@ std::string take_eal_complaints() {
   return EalLog::instance().take_complaints();
 }
 
+namespace {
+
+std::mutex started_mutex;
+/// EAL's arguments, once it runs; by started_mutex.
+std::optional<std::vector<std::string>> started_with;
+
+}  // namespace
+
+std::string vdev_specification(const std::string& name) {
+  const std::lock_guard lock(started_mutex);
+  constexpr std::string_view option = "--vdev";
+  const std::vector<std::string> none;
+  const std::vector<std::string>& arguments = started_with ? *started_with : none;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    std::string_view value = arguments[i];
+    if (!value.starts_with(option)) continue;
+    value.remove_prefix(option.size());
+    if (value.empty() && i + 1 < arguments.size())
+      value = arguments[i + 1];
+    else if (value.starts_with('='))
+      value.remove_prefix(1);
+    if (value.substr(0, value.find(',')) == name) return std::string(value);
+  }
+  return name;
+}
+
 Result<void> start_eal(const std::vector<std::string>& arguments) {
-  static std::mutex mutex;
-  static std::optional<std::vector<std::string>> started_with;
   static bool failed = false;
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(started_mutex);
   if (started_with) {
     if (arguments.empty() || arguments == *started_with) return {};
     return fail("starting DPDK", EALREADY,

@@ -17,6 +17,10 @@ namespace strictsend::nic::dpdk {
 /// about is in the error. Set-up thread.
 Result<void> start_eal(const std::vector<std::string>& arguments);
 
+/// What --vdev said of the device `name` when EAL was started, "net_tap0,iface=tap0"; `name` alone
+/// if nothing did. EAL forgets it when the device is removed, and it can be probed again with this.
+[[nodiscard]] std::string vdev_specification(const std::string& name);
+
 /// The last things that DPDK said at the level of an error, in one line; and forgets them.
 [[nodiscard]] std::string take_eal_complaints();
 

@@ -104,7 +104,8 @@ Result<std::unique_ptr<Ethdev>> Ethdev::find(const std::string& spec) {
   std::uint16_t port = 0;
   if (rte_eth_dev_get_port_by_name(name.c_str(), &port) != 0) {
     static_cast<void>(take_eal_complaints());
-    const bool probed = rte_dev_probe(spec.c_str()) == 0;
+    const std::string probe = spec == name ? vdev_specification(name) : spec;
+    const bool probed = rte_dev_probe(probe.c_str()) == 0;
     const std::string said = take_eal_complaints();
     if (!probed || rte_eth_dev_get_port_by_name(name.c_str(), &port) != 0)
       return tl::unexpected(not_found(name, said));
