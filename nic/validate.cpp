@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/validate.hpp"
 
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+
+#include "base/assert.hpp"
+
 namespace strictsend::nic {
 namespace {
 
@@ -40,7 +46,34 @@ bool can_be_cut(const PortCapabilities& capabilities, const TxPacket& packet,
   return length_bytes > header_bytes + payload_bytes;  // one packet needs no cutting
 }
 
+/// Out of line: a port calls it once in its life.
+[[noreturn]] void refuse(PacketFault fault, const PortCapabilities& capabilities,
+                         const DmaMemory& memory, const TxPacket& packet,
+                         const std::source_location& caller) {
+  std::array<char, 256> text{};
+  const std::size_t count = packet.fragments.size();
+  std::uint64_t length_bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Fragment& fragment = packet.fragments[i];
+    length_bytes += fragment.length_bytes;
+    if (check_fragment(capabilities, memory, fragment) != fault) continue;
+    std::snprintf(text.data(), text.size(),
+                  "check_packet: %s (fragment %zu of %zu: %" PRIu32 " bytes at %#" PRIx64 ")",
+                  to_string(fault), i + 1, count, fragment.length_bytes, fragment.offset.value);
+    assertion_failed(text.data(), caller.file_name(), static_cast<int>(caller.line()));
+  }
+  std::snprintf(text.data(), text.size(), "check_packet: %s (%zu fragments, %" PRIu64 " bytes)",
+                to_string(fault), count, length_bytes);
+  assertion_failed(text.data(), caller.file_name(), static_cast<int>(caller.line()));
+}
+
 }  // namespace
+
+void assert_sendable(const PortCapabilities& capabilities, const DmaMemory& memory,
+                     const TxPacket& packet, std::source_location caller) {
+  const PacketFault fault = check_packet(capabilities, memory, packet);
+  if (fault != PacketFault::none) refuse(fault, capabilities, memory, packet, caller);
+}
 
 PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& memory,
                          const TxPacket& packet) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <source_location>
 
 #include "nic/port.hpp"
 
@@ -32,5 +33,11 @@ enum class PacketFault : std::uint8_t {
 /// Pure, and total over any packet.
 [[nodiscard]] PacketFault check_packet(const PortCapabilities& capabilities,
                                        const DmaMemory& memory, const TxPacket& packet);
+
+/// For ports, of each packet that they take: a fault ends the process, and the message names it and
+/// the fragment that has it, or else the whole packet.
+void assert_sendable(const PortCapabilities& capabilities, const DmaMemory& memory,
+                     const TxPacket& packet,
+                     std::source_location caller = std::source_location::current());
 
 }  // namespace strictsend::nic

@@ -40,7 +40,7 @@ std::size_t AfXdpQueue::transmit(std::span<const TxPacket> packets) {
   std::size_t taken = 0;
   for (const TxPacket& packet : packets) {
     if (packet.fragments.size() > ledger_.free_descriptors()) break;
-    STRICTSEND_ASSERT(check_packet(capabilities_, memory_, packet) == PacketFault::none);
+    assert_sendable(capabilities_, memory_, packet);
     submit(packet);
     ++taken;
   }

@@ -68,8 +68,7 @@ std::size_t DiscardPort::DiscardQueue::transmit(std::span<const TxPacket> packet
   std::size_t taken = 0;
   while (taken < packets.size() && !outstanding_.full()) {
     const TxPacket& packet = packets[taken++];
-    STRICTSEND_ASSERT(check_packet(port_->capabilities_, port_->memory_, packet) ==
-                      PacketFault::none);
+    assert_sendable(port_->capabilities_, port_->memory_, packet);
     outstanding_.push(packet.cookie);
     ++counters_.tx_packets;
     counters_.tx_bytes += length_of(packet.fragments);

@@ -111,7 +111,7 @@ std::size_t DpdkQueue::transmit(std::span<const TxPacket> packets) {
   for (const TxPacket& packet : packets) {
     if (staged_count_ == staged_.size()) flush();
     if (staged_count_ == staged_.size()) break;
-    STRICTSEND_ASSERT(check_packet(capabilities_, memory_, packet) == PacketFault::none);
+    assert_sendable(capabilities_, memory_, packet);
     rte_mbuf* head = chain(packet);
     if (head == nullptr) break;
     staged_[staged_count_++] = head;

@@ -53,7 +53,7 @@ std::size_t SimTransmit::transmit(std::span<const TxPacket> packets) {
 }
 
 void SimTransmit::post(std::uint32_t index, const TxPacket& packet) {
-  STRICTSEND_ASSERT(check_packet(*capabilities_, memory_, packet) == PacketFault::none);
+  assert_sendable(*capabilities_, memory_, packet);
   STRICTSEND_ASSERT(std::ranges::none_of(descriptors_, [&](const Descriptor& other) {
     return other.state != State::free && other.cookie == packet.cookie;
   }));

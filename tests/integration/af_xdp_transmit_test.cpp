@@ -158,7 +158,8 @@ TEST_F(AfXdpTransmit, a_packet_outside_the_memory_is_refused) {
   GTEST_FLAG_SET(death_test_style, "fast");
   const std::array outside = {nic::Fragment{ArenaOffset{rig->dma.memory().size_bytes - 100}, 101}};
   const nic::TxPacket packet{outside, std::nullopt, 1};
-  EXPECT_DEATH(rig->queue().transmit({&packet, 1}), "check_packet");
+  EXPECT_DEATH(rig->queue().transmit({&packet, 1}),
+               "fragment outside the DMA memory .fragment 1 of 1: 101 bytes at 0x");
 }
 
 TEST_F(AfXdpTransmit, each_packet_completes_exactly_once) {

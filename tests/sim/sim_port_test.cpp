@@ -570,7 +570,7 @@ TEST(SimPort, refuses_memory_and_limits_it_cannot_work_with) {
 TEST(SimPortDeathTest, asserts_packets_it_can_never_send_and_reused_cookies) {
   Bench bench({});
   const TxPacket nothing{};
-  EXPECT_DEATH(bench.queue().transmit(std::span(&nothing, 1)), "PacketFault::none");
+  EXPECT_DEATH(bench.queue().transmit(std::span(&nothing, 1)), "check_packet: no fragments");
   bench.send(1, "payload");
   EXPECT_DEATH(bench.send(1, "payload"), "cookie");
 }

@@ -52,6 +52,19 @@ TEST_F(CheckPacket, counts_fragments) {
   EXPECT_EQ(check({small, small, small, small}), PacketFault::too_many_fragments);
 }
 
+TEST_F(CheckPacket, ends_the_process_with_the_fault_and_the_fragment_that_has_it) {
+  GTEST_FLAG_SET(death_test_style, "fast");
+  const auto send = [&](std::vector<Fragment> fragments) {
+    assert_sendable(capabilities, memory, {.fragments = fragments});
+  };
+  send({fragment(4096, 54), fragment(8192, 2048)});
+  EXPECT_DEATH(send({fragment(4096, 54), fragment(8192, 2049)}),
+               "check_packet: fragment longer than the port takes .fragment 2 of 2: 2049 bytes at "
+               "0x2000. .*nic_ports_test.cpp");
+  EXPECT_DEATH(send({fragment(4096, 1000), fragment(8192, 2048)}),
+               "check_packet: packet above the MTU .2 fragments, 3048 bytes.");
+}
+
 TEST_F(CheckPacket, looks_at_every_fragments_length) {
   EXPECT_EQ(check({fragment(4096, 54), fragment(8192, 0)}), PacketFault::empty_fragment);
   EXPECT_EQ(check({fragment(4096, 54), fragment(8192, 2049)}), PacketFault::fragment_too_long);
