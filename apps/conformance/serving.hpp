@@ -23,6 +23,7 @@ class Serving {
   static Result<std::unique_ptr<Serving>> open(const EngineConfig& config, const Ipv4Address& peer);
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
+  ~Serving() = default;
 
   [[nodiscard]] Engine& engine() { return *engine_; }
   /// Serves `root` on a thread of its own from now on.
