@@ -14,9 +14,11 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <fcntl.h>
 #include <map>
 #include <mutex>
 #include <poll.h>
+#include <string>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -154,6 +156,13 @@ File::File(File&&) noexcept = default;
 File& File::operator=(const File&) noexcept = default;
 File& File::operator=(File&&) noexcept = default;
 File::~File() = default;
+// Its files are read alone. What writes them is linked with other parts of the program.
+Result<std::size_t> File::write(std::span<const std::byte>, std::uint64_t) {
+  return fail("write", ENOTSUP);
+}
+Result<std::span<std::byte>> File::map() {
+  return fail("map", ENOTSUP);
+}
 std::uint64_t File::size_bytes() const {
   const std::lock_guard lock(impl_->mutex);
   return impl_->bytes->size();
@@ -482,6 +491,11 @@ Result<void> Engine::abort(ConnectionId id) {
   return {};
 }
 
+Result<File> Engine::open_file(const std::string& path, int flags) {
+  const UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC));
+  if (!fd.valid()) return fail("open " + path, errno);
+  return open_file(fd.get());
+}
 Result<File> Engine::open_file(int fd) {
   auto cached = std::make_shared<CachedFile>();
   cached->room_bytes = impl_->room_bytes;
