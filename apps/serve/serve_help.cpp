@@ -132,9 +132,9 @@ TELEMETRY
 
 EXIT STATUS
     0  stopped by a signal, everything given back
-    1  it could not start, or failed; also when the NIC was removed, or does not answer and
-       resetting it did not help: then everything is given back, the summary is printed,
-       and standard error says what became of it
+    1  it could not start, or failed; also when the NIC was removed, or does not answer
+       and resetting it did not help: then everything is given back, the summary is
+       printed, and standard error says what became of it
     2  the command line was wrong
 
 EXAMPLES
