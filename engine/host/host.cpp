@@ -23,7 +23,9 @@ bool Host::for_us(const nic::MacAddress& destination) const {
 
 HostStep Host::on_arp(const wire::ArpPacket& packet, Time now) {
   if (!for_us(packet.destination_mac) && packet.destination_mac != wire::broadcast_mac) return {};
-  if (packet.sender_mac == config_.mac) return {};  // our own, come back by a loop in the network
+  // Our own, come back by a loop in the network. The MAC alone does not say so: the kernel's end of
+  // DPDK's net_tap has the same as the port.
+  if (packet.sender_mac == config_.mac && packet.sender == config_.address) return {};
   if (packet.sender == config_.address) {
     // RFC 5227 §2.4 (c): others rely on this address, so it is not given up; but two hosts that
     // both defend it must not do so in turns without end.
