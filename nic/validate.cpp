@@ -48,8 +48,8 @@ bool can_be_cut(const PortCapabilities& capabilities, const TxPacket& packet,
 
 /// Out of line: a port calls it once in its life.
 [[noreturn]] void refuse(PacketFault fault, const PortCapabilities& capabilities,
-                         const DmaMemory& memory, const TxPacket& packet,
-                         const std::source_location& caller) {
+                         const DmaMemory& memory, const TxPacket& packet, const char* file,
+                         int line) {
   std::array<char, 256> text{};
   const std::size_t count = packet.fragments.size();
   std::uint64_t length_bytes = 0;
@@ -60,19 +60,19 @@ bool can_be_cut(const PortCapabilities& capabilities, const TxPacket& packet,
     std::snprintf(text.data(), text.size(),
                   "check_packet: %s (fragment %zu of %zu: %" PRIu32 " bytes at %#" PRIx64 ")",
                   to_string(fault), i + 1, count, fragment.length_bytes, fragment.offset.value);
-    assertion_failed(text.data(), caller.file_name(), static_cast<int>(caller.line()));
+    assertion_failed(text.data(), file, line);
   }
   std::snprintf(text.data(), text.size(), "check_packet: %s (%zu fragments, %" PRIu64 " bytes)",
                 to_string(fault), count, length_bytes);
-  assertion_failed(text.data(), caller.file_name(), static_cast<int>(caller.line()));
+  assertion_failed(text.data(), file, line);
 }
 
 }  // namespace
 
 void assert_sendable(const PortCapabilities& capabilities, const DmaMemory& memory,
-                     const TxPacket& packet, std::source_location caller) {
+                     const TxPacket& packet, const char* file, int line) {
   const PacketFault fault = check_packet(capabilities, memory, packet);
-  if (fault != PacketFault::none) refuse(fault, capabilities, memory, packet, caller);
+  if (fault != PacketFault::none) refuse(fault, capabilities, memory, packet, file, line);
 }
 
 PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& memory,

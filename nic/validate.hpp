@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <source_location>
 
 #include "nic/port.hpp"
 
@@ -37,7 +36,7 @@ enum class PacketFault : std::uint8_t {
 /// For ports, of each packet that they take: a fault ends the process, and the message names it and
 /// the fragment that has it, or else the whole packet.
 void assert_sendable(const PortCapabilities& capabilities, const DmaMemory& memory,
-                     const TxPacket& packet,
-                     std::source_location caller = std::source_location::current());
+                     const TxPacket& packet, const char* file = __builtin_FILE(),
+                     int line = __builtin_LINE());
 
 }  // namespace strictsend::nic

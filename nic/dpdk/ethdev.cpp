@@ -197,10 +197,10 @@ int Ethdev::set_up_tx_queue(std::uint16_t queue, unsigned node, rte_eth_txconf& 
   // virtio does not tell: any number of descriptors is taken, and the threshold is refused.
   constexpr std::uint16_t ring_min = 16;
   int result = -EINVAL;
-  for (std::uint16_t ring = tx_descriptors_; ring >= ring_min && result == -EINVAL; ring /= 2) {
-    conf.tx_free_thresh = static_cast<std::uint16_t>(ring - 4);
-    result = rte_eth_tx_queue_setup(port_id_, queue, ring, node, &conf);
-    if (result == 0) tx_descriptors_ = ring;
+  for (std::uint16_t size = tx_descriptors_; size >= ring_min && result == -EINVAL; size /= 2) {
+    conf.tx_free_thresh = static_cast<std::uint16_t>(size - 4);
+    result = rte_eth_tx_queue_setup(port_id_, queue, size, node, &conf);
+    if (result == 0) tx_descriptors_ = size;
   }
   return result;
 }
@@ -259,7 +259,8 @@ Result<void> Ethdev::reset() {
   if (closed_) return {};
   if (const int result = rte_eth_dev_stop(port_id_); result != 0)
     return failed("rte_eth_dev_stop", result);
-  // Drivers without a reset of their own are set up anew, which frees what their queues held.
+  // Drivers without a reset of their own are set up anew, which frees what their queues held (and
+  // does nothing to virtio's, which are what they were).
   if (const int result = rte_eth_dev_reset(port_id_); result != 0 && result != -ENOTSUP)
     return failed("rte_eth_dev_reset", result);
   if (auto done = configure(); !done) return done;
