@@ -31,9 +31,9 @@ class EventQueue {
         closed_ = flow.event_next;
         events[count++] = closed_event(flow);
         gone(flow);
-      } else if (!refill()) {
-        // Behind all that the loss has brought about on the queue that saw it.
-        if (tell_device_lost(events[count])) ++count;
+      } else if (const bool lost = notifier_.tells_device_lost(); !refill()) {
+        // Asked before the refill, so that all that the loss has brought about has been handed out.
+        if (lost && tell_device_lost(events[count])) ++count;
         break;
       }
     }

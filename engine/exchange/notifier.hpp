@@ -28,10 +28,13 @@ class Notifier {
     if (flow.events.fetch_or(bit, std::memory_order_acq_rel) == 0) flows_.push(&flow);
   }
   /// Only the first of them counts: ENODEV or ETIMEDOUT. False: somebody was first.
-  bool post_device_lost(int error) {
+  bool lose_device(int error) {
     int none = 0;
     return device_lost_.compare_exchange_strong(none, error, std::memory_order_relaxed);
   }
+  /// By whoever was first, once all that the loss has brought about there is posted; before
+  /// `publish`.
+  void tell_device_lost() { tells_device_lost_.store(true, std::memory_order_release); }
   /// Called once a poll by an engine thread that has posted something in it: wakes the poller
   /// unless it has been woken since it last took events. The one system call here.
   void publish();
@@ -43,12 +46,17 @@ class Notifier {
   void take(Flow*& flows, SpliceOp*& splices);
   /// What the device was lost with; 0: it is there. Any thread.
   [[nodiscard]] int device_lost() const { return device_lost_.load(std::memory_order_relaxed); }
+  /// Whether that is to be told. What is taken after this is behind what came of it.
+  [[nodiscard]] bool tells_device_lost() const {
+    return tells_device_lost_.load(std::memory_order_acquire);
+  }
 
  private:
   UniqueFd event_fd_;
   Intake<Flow, &Flow::event_next> flows_;
   Intake<SpliceOp, &SpliceOp::event_next> splices_;
   std::atomic<int> device_lost_ = 0;
+  std::atomic<bool> tells_device_lost_ = false;
   std::atomic<bool> signalled_ =
       false;  ///< the eventfd is readable; set by publish, cleared by take
 };

@@ -183,13 +183,17 @@ void QueueLoop::watch_device() {
 }
 
 void QueueLoop::give_up_device(int error) {
-  posted_ = notifier_.post_device_lost(error) || posted_;
+  const bool first = notifier_.lose_device(error);
   abort_all(now_, ENETDOWN);
   // Told before this queue's own stop, which may wait for theirs.
   if (port_.queues_stop_together && config_.ring != nullptr) {
     config_.ring->stop_device(config_.number);
   }
   stop_device();
+  if (!first) return;
+  // Only now, so that it comes behind what the loss has brought about here.
+  notifier_.tell_device_lost();
+  notifier_.publish();
 }
 
 void QueueLoop::finish_all(Time now) {
@@ -227,6 +231,8 @@ void QueueLoop::stop_device() {
 
 std::uint32_t QueueLoop::quarantine() {
   STRICTSEND_ASSERT(stopped_);
+  // Another queue's stop may have closed the device for all after this one had waited enough.
+  reap_completions();
   for (std::uint32_t i = 0; i < slots_.size() && outstanding_ > 0; ++i) {
     TxSlot& slot = slots_[i];
     if (slot.under_descriptor) give_up_splices(slot);
