@@ -19,7 +19,11 @@ constexpr DriverFacts intel_gigabit(bool report_each) {
 /// Frees only inside a tx_burst that has packets, and only above the threshold (virtio_rxtx.c,
 /// virtio_xmit_pkts).
 constexpr DriverFacts virtio{
-    .free_eagerly = true, .close_ends_dma = true, .peer_may_be_local = true, .tx_descriptors = 256};
+    .free_eagerly = true,
+    .close_ends_dma = true,
+    .peer_may_be_local = true,
+    .start_keeps_rings = true,  // virtio_dev_configure, virtio_dev_tx_queue_setup
+    .tx_descriptors = 256};
 
 /// Any call of tx_burst frees what is done (vmxnet3_rxtx.c, vmxnet3_xmit_pkts).
 constexpr DriverFacts vmxnet3{.close_ends_dma = true};

@@ -33,6 +33,9 @@ struct DriverFacts {
   bool is_virtual = false;
   /// Stopped, it does not start again: a reset is no remedy for anything.
   bool stop_is_final = false;
+  /// Stopped and started, it has the rings that it had, with what is in them: that gives back what
+  /// is done, and heals nothing.
+  bool start_keeps_rings = false;
   std::uint16_t tx_descriptors = 512;  ///< wanted, within what the device allows
 };
 

@@ -16,6 +16,7 @@ DpdkPort::DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& drive
       watcher_(*parts_.device, *parts_.region, state_,
                {.completes_by_itself = !plan.capabilities.late_completion,
                 .can_reset = !driver.stop_is_final,
+                .reset_heals = !driver.start_keeps_rings,
                 .hang_limit = hang_limit}) {
   parts_.device->unmap_when_closed(*parts_.region);
   for (std::uint16_t i = 0; i < plan.queues; ++i) {

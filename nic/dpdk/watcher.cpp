@@ -26,6 +26,7 @@ Watcher::Watcher(Ethdev& device, DmaRegion& region, PortState& state, const Opti
       region_(region),
       state_(state),
       can_reset_(options.can_reset),
+      reset_heals_(options.reset_heals),
       watchdog_(state.queues, options.completes_by_itself, options.hang_limit),
       sights_(state.queues) {}
 
@@ -78,7 +79,9 @@ void Watcher::watch_queues(bool link_up) {
   if (state_.stopped.load(std::memory_order_acquire) > 0) return;
   for (std::uint32_t i = 0; i < state_.queues; ++i)
     sights_[i] = state_.tx[i].look();
-  const auto found = watchdog_.observe(monotonic_now(), link_up, sights_);
+  // Where a reset would heal nothing, a device that stalls is waited for, as long as writers can.
+  const auto found =
+      reset_heals_ ? watchdog_.observe(monotonic_now(), link_up, sights_) : std::nullopt;
   const bool hurried = state_.hurried.exchange(false, std::memory_order_relaxed);
   if (found && found->is_lost) return lose("it hangs: " + found->why);
   if (found) {
@@ -145,7 +148,7 @@ void Watcher::lose(const std::string& why) {
   }
 }
 
-/// Here and not where the last queue stops: letting go of the memory's pages takes its time.
+/// Here and not where the last queue stops: its callbacks may be running on other threads there.
 void Watcher::give_back() {
   if (state_.phase.load(std::memory_order_acquire) != PortState::Phase::closed) return;
   to_give_back_ = false;

@@ -28,6 +28,7 @@ class Watcher final : private EthdevEvents {
   struct Options {
     bool completes_by_itself = false;  ///< !PortCapabilities::late_completion
     bool can_reset = true;             ///< !DriverFacts::stop_is_final
+    bool reset_heals = true;           ///< !DriverFacts::start_keeps_rings
     Duration hang_limit = TxWatchdog::limit_default;
   };
   Watcher(Ethdev& device, DmaRegion& region, PortState& state, const Options& options);
@@ -70,6 +71,7 @@ class Watcher final : private EthdevEvents {
   std::string failure_;        ///< guarded by mutex_
   bool to_give_back_ = false;  ///< the thread's: lost and not given back yet
   const bool can_reset_;
+  const bool reset_heals_;
   TxWatchdog watchdog_;          ///< the thread's
   std::vector<TxSight> sights_;  ///< the thread's
   Counter hangs_;
