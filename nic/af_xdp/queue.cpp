@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -160,7 +161,8 @@ std::size_t AfXdpQueue::reap(std::span<TxCompletion> completions) {
   } else {
     while (filled < completions.size() && last_reported_ < last_count_)
       completions[filled++] = last_completions_[last_reported_++];
-    while (filled < completions.size() && ledger_.outstanding_packets() > 0 && probe_.is_free()) {
+    while (filled < completions.size() && ledger_.outstanding_packets() > 0 && !unproven_ &&
+           probe_.is_free()) {
       const std::optional<std::uint32_t> cookie = ledger_.abandon_oldest();
       if (!cookie) break;
       completions[filled++] = {*cookie, TxStatus::dropped};
@@ -216,8 +218,28 @@ void AfXdpQueue::stop() {
   static_cast<void>(counters());
   stopped_ = true;
   last_count_ = reap_ring({last_completions_.get(), socket_.tx.size()});
+  if (!capabilities_.copies_payload && probe_.is_interface_gone()) {
+    outlast_device();
+    return;
+  }
   socket_.close();
   static_cast<void>(probe_.wait(release_limit));
+}
+
+/// A device that reads the pages themselves may go on for a while after its interface is gone (its
+/// driver resets it after that was unregistered), and no probe can tell. But the kernel completes
+/// what it had taken when the driver lets go of it, as long as there is a socket to be told. What
+/// is not completed stays as it is for good: the kernel may have taken it or not.
+void AfXdpQueue::outlast_device() {
+  const Time deadline = monotonic_now() + release_limit;
+  while (ledger_.outstanding_packets() > 0 && last_count_ < socket_.tx.size() &&
+         monotonic_now() < deadline) {
+    last_count_ += reap_ring({last_completions_.get() + last_count_,
+                              static_cast<std::size_t>(socket_.tx.size()) - last_count_});
+    ::poll(nullptr, 0, 1);
+  }
+  unproven_ = ledger_.outstanding_packets() > 0;
+  socket_.close();
 }
 
 const QueueCounters& AfXdpQueue::counters() const {

@@ -46,6 +46,7 @@ class AfXdpQueue final : public Queue {
   [[nodiscard]] int named(int error) const;
   int kick_copy_mode();
   int kick_zero_copy();
+  void outlast_device();
 
   const RxChecksum received_checksum_;
   const PortCapabilities& capabilities_;
@@ -58,6 +59,7 @@ class AfXdpQueue final : public Queue {
   bool in_chain_ = false;  ///< inside a received packet of several descriptors
   bool faulted_ = false;   ///< the kernel's completions are not to be believed any more
   bool stopped_ = false;
+  bool unproven_ = false;  ///< what is outstanding may be read for ever, as far as anybody knows
   std::unique_ptr<TxCompletion[]> last_completions_;  ///< reaped by `stop`, not yet reported
   std::size_t last_count_ = 0;
   std::size_t last_reported_ = 0;

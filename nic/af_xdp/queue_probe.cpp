@@ -45,7 +45,7 @@ bool QueueProbe::is_free() {
   SocketConfig config;
   config.interface_index = interface_index_;
   config.queue = queue_;
-  // ENODEV: the interface is gone, and with it whatever it did. Every other error, ENOMEM say,
+  // ENODEV: the interface is gone, and with it whatever it copied. Every other error, ENOMEM say,
   // comes before the kernel has looked and proves nothing.
   const int error = bind_to_queue(socket_.get(), config);
   if (error != 0 && error != ENODEV) return false;
