@@ -120,6 +120,14 @@ def said_number(text, what):
     raise Wrong(f"the summary does not tell \"{what}\":\n{text}")
 
 
+def line_of(text, what):
+    """The first line with these words."""
+    for line in text.splitlines():
+        if what in line:
+            return line
+    raise Wrong(f"not said: \"{what}\"; said:\n{text}")
+
+
 class SlowDownload:
     """A download of what no receive buffer holds, which lasts for some seconds."""
 

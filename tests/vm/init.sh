@@ -19,6 +19,7 @@ mkfifo /run/console
 cat /run/console >/dev/console &
 console=$!
 exec >/run/console 2>&1
+echo "@@ up"
 while read -r module; do
   insmod "/modules/$module" || echo "@@ trouble insmod $module"
 done </modules/order

@@ -116,7 +116,7 @@ def run(machine):
             raise client.Wrong("serve did not end well after a reset")
         said = vm.output_of("reset")
         client.balanced(said, "after a reset")
-        machine.note("reset while sending: " + next(line for line in said.splitlines() if "reset" in line))
+        machine.note("reset while sending: " + client.line_of(said, "reset, because it hangs"))
 
         begin = vm.mark()
         vm.expect("^serving http", since=begin)
@@ -127,7 +127,7 @@ def run(machine):
                 raise client.Wrong("serve did not end with exit code 1 after its device was removed")
         said = vm.output_of("remove")
         client.balanced(said, "after removal")
-        machine.note("removed while sending: " + next(line for line in said.splitlines() if line.startswith("strictsend serve:")))
+        machine.note("removed while sending: " + client.line_of(said, "it was removed from its bus, or is about to be; all"))
         vm.finish()
         complaints = vm.kernel_complaints()
         if complaints:

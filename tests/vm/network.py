@@ -2,6 +2,7 @@
 """The host's end of the guest's cable: a tap in a network namespace of the test's own."""
 
 import os
+import pathlib
 import subprocess
 
 HOST_ADDRESS = "10.77.0.1"
@@ -16,6 +17,9 @@ class Network:
         self.namespace = f"strictsend-vm-{os.getpid()}"
 
     def __enter__(self):
+        for left in pathlib.Path("/run/netns").glob("strictsend-vm-*"):  # by a test that was killed
+            if not pathlib.Path("/proc", left.name.rpartition("-")[2]).exists():
+                self._ip("netns", "delete", left.name)
         self._ip("netns", "add", self.namespace)
         try:
             self._inside("ip", "tuntap", "add", "dev", TAP, "mode", "tap")
