@@ -129,9 +129,10 @@ def line_of(text, what):
 
 
 class SlowDownload:
-    """A download of what no receive buffer holds, which lasts for some seconds."""
+    """A download that lasts for ten seconds, of which little waits in the host's buffers."""
 
     def __init__(self, net, seconds_max):
+        subprocess.run(net.command("sysctl", "-qw", "net.ipv4.tcp_rmem=4096 131072 262144"), check=True, timeout=30)
         self._process = subprocess.Popen(
             net.command("curl", "--silent", "--show-error", "--fail", "--max-time", str(seconds_max), "--limit-rate", "1M",
                         f"http://{network.GUEST_ADDRESS}/long"),
