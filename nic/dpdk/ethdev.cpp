@@ -299,10 +299,9 @@ Ethdev::~Ethdev() {
   if (close()) remove_from_bus();  // so that the same name can be probed again
 }
 
-void Ethdev::detach(DmaRegion& region) {
+void Ethdev::detach() {
   const std::lock_guard lock(mutex_);
   if (!closed_ || !let_go_ || device_ == nullptr || has_other_ports(device_)) return;
-  region.unmap();  // asks the device, which is freed next
   remove_from_bus();
 }
 

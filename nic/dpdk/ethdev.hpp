@@ -65,11 +65,11 @@ class Ethdev {
   /// Stops it and gives it back to the driver. False: the driver refused, and the device may go on
   /// reading memory. Idempotent.
   bool close();
-  /// Once it is closed: ends its access to `region` and gives it back to its bus, so that whoever
-  /// removes it (or binds another driver) need not wait for the process to end. It cannot be opened
+  /// Once it is closed: gives it back to its bus, so that whoever removes it (or binds another
+  /// driver) need not wait for the process to end. It cannot be opened
   /// again then but by its name. Does nothing before it is closed, or if the driver did not let go.
   /// Never on DPDK's interrupt thread, for which it waits. Idempotent.
-  void detach(DmaRegion& region);
+  void detach();
   /// What was configured for a queue, whatever had been asked for.
   [[nodiscard]] bool reports_each_descriptor() const { return reports_each_; }
 

@@ -13,7 +13,7 @@ DpdkPort::DpdkPort(Parts parts, const DevicePlan& plan, const DriverFacts& drive
     : parts_(std::move(parts)),
       capabilities_(plan.capabilities),
       state_(plan.queues),
-      watcher_(*parts_.device, *parts_.region, state_,
+      watcher_(*parts_.device, state_,
                {.completes_by_itself = !plan.capabilities.late_completion,
                 .can_reset = !driver.stop_is_final,
                 .reset_heals = !driver.start_keeps_rings,

@@ -21,9 +21,8 @@ constexpr Duration aside_limit = seconds(5);
 
 }  // namespace
 
-Watcher::Watcher(Ethdev& device, DmaRegion& region, PortState& state, const Options& options)
+Watcher::Watcher(Ethdev& device, PortState& state, const Options& options)
     : device_(device),
-      region_(region),
       state_(state),
       can_reset_(options.can_reset),
       reset_heals_(options.reset_heals),
@@ -152,7 +151,7 @@ void Watcher::lose(const std::string& why) {
 void Watcher::give_back() {
   if (state_.phase.load(std::memory_order_acquire) != PortState::Phase::closed) return;
   to_give_back_ = false;
-  device_.detach(region_);
+  device_.detach();
 }
 
 std::string Watcher::failure() const {

@@ -31,7 +31,7 @@ class Watcher final : private EthdevEvents {
     bool reset_heals = true;           ///< !DriverFacts::start_keeps_rings
     Duration hang_limit = TxWatchdog::limit_default;
   };
-  Watcher(Ethdev& device, DmaRegion& region, PortState& state, const Options& options);
+  Watcher(Ethdev& device, PortState& state, const Options& options);
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
   ~Watcher() { stop(); }
@@ -63,7 +63,6 @@ class Watcher final : private EthdevEvents {
   [[nodiscard]] bool has_other_wish() const;
 
   Ethdev& device_;
-  DmaRegion& region_;
   PortState& state_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
