@@ -177,6 +177,7 @@ class QueueLoop {
   void send_control(const wire::TcpHeaderTemplate& header, const tcp::SegmentOut& segment);
   void enqueue_pending(TxSlot& slot);
   void append_pending(TxSlot& slot);
+  void unpin_frames(const TxSlot& slot);
   void complete(TxSlot& slot);
   /// The packet refers to none of its splices any more.
   void give_up_splices(TxSlot& slot);

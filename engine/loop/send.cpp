@@ -96,10 +96,7 @@ void QueueLoop::enqueue_pending(TxSlot& slot) {
 
 void QueueLoop::append_pending(TxSlot& slot) {
   slot.under_descriptor = true;
-  if (mutation_active(Mutation::pin_after_doorbell)) {
-    for (std::uint8_t i = 0; i < slot.frame_count; ++i)
-      cache_.unpin(slot.frames[i]);
-  }
+  if (mutation_active(Mutation::pin_after_doorbell)) unpin_frames(slot);
   const auto size = static_cast<std::uint32_t>(pending_.size());
   pending_[(pending_begin_ + pending_count_) % size] = slot.index;
   ++pending_count_;
@@ -132,9 +129,13 @@ void QueueLoop::transmit_pending() {
   if (mutation_active(Mutation::pin_after_doorbell)) pin_handed_over(first, pending_begin_);
 }
 
-void QueueLoop::complete(TxSlot& slot) {
+void QueueLoop::unpin_frames(const TxSlot& slot) {
   for (std::uint8_t i = 0; i < slot.frame_count; ++i)
     cache_.unpin(slot.frames[i]);
+}
+
+void QueueLoop::complete(TxSlot& slot) {
+  unpin_frames(slot);
   give_up_splices(slot);
   slots_.give_back(slot);
 }
@@ -159,8 +160,7 @@ void QueueLoop::give_up_sent(SpliceOp& op) {
 void QueueLoop::unpin_pending(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     TxSlot& slot = slots_[pending_[(pending_begin_ + i) % pending_.size()]];
-    for (std::uint8_t f = 0; f < slot.frame_count; ++f)
-      cache_.unpin(slot.frames[f]);
+    unpin_frames(slot);
     slot.frame_count = 0;
   }
 }
@@ -178,8 +178,7 @@ void QueueLoop::unpin_under_descriptors(const SpliceOp& op) {
     TxSlot& slot = slots_[i];
     const auto end = slot.splices.begin() + slot.splice_count;
     if (!slot.under_descriptor || std::find(slot.splices.begin(), end, &op) == end) continue;
-    for (std::uint8_t f = 0; f < slot.frame_count; ++f)
-      cache_.unpin(slot.frames[f]);
+    unpin_frames(slot);
     slot.frame_count = 0;
   }
 }
