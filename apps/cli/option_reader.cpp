@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli/option_reader.hpp"
 
-#include <vector>
-
 namespace strictsend::cli {
 
 namespace po = boost::program_options;
@@ -26,6 +24,22 @@ Parsed<po::variables_map> split_options(std::span<const std::string> words,
     return tl::unexpected<std::string>(error.what());
   }
   return values;
+}
+
+std::vector<std::string> long_names(const po::options_description& options) {
+  std::vector<std::string> names;
+  for (const auto& option : options.options())
+    names.push_back(option->long_name());
+  return names;
+}
+
+Parsed<std::vector<std::string>> eal_arguments(std::span<const std::string> behind,
+                                               const std::string& nic) {
+  if (behind.empty()) return std::vector<std::string>();
+  if (!nic.starts_with("dpdk:"))
+    return tl::unexpected<std::string>(
+        "what stands behind -- are arguments for DPDK, which --nic dpdk:PORT alone takes");
+  return std::vector<std::string>(behind.begin() + 1, behind.end());
 }
 
 }  // namespace strictsend::cli

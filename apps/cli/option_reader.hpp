@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
@@ -16,6 +17,15 @@ namespace strictsend::cli {
 [[nodiscard]] Parsed<boost::program_options::variables_map> split_options(
     std::span<const std::string> words, const boost::program_options::options_description& options,
     const char* for_positional);
+
+/// The long names of what is described, so that a test can hold the manual page against them.
+[[nodiscard]] std::vector<std::string> long_names(
+    const boost::program_options::options_description& options);
+
+/// What stands behind `--`, which is DPDK's: `arguments` from there on, empty where there is none.
+/// Only a port `nic` of DPDK's takes it.
+[[nodiscard]] Parsed<std::vector<std::string>> eal_arguments(std::span<const std::string> behind,
+                                                             const std::string& nic);
 
 /// Reads options one by one and keeps the first complaint.
 class OptionReader {

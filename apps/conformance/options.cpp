@@ -112,21 +112,14 @@ Parsed<Options> parse_options(std::span<const std::string> arguments) {
   reader.option("wait", cli::parse_duration, [&](auto v) { options.wait = v; });
   read_senders(reader, options);
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());
-  if (behind_options != arguments.end()) {
-    if (!options.engine.nic.starts_with("dpdk:"))
-      return tl::unexpected<std::string>(
-          "what stands behind -- are arguments for DPDK, which --nic dpdk:PORT alone takes");
-    options.engine.nic_arguments.assign(std::next(behind_options), arguments.end());
-  }
+  auto for_eal = cli::eal_arguments({behind_options, arguments.end()}, options.engine.nic);
+  if (!for_eal) return tl::unexpected(std::move(for_eal.error()));
+  options.engine.nic_arguments = std::move(*for_eal);
   return options;
 }
 
 std::vector<std::string> option_names() {
-  std::vector<std::string> names;
-  const po::options_description options = described();
-  for (const auto& option : options.options())
-    names.push_back(option->long_name());
-  return names;
+  return cli::long_names(described());
 }
 
 }  // namespace strictsend::conformance

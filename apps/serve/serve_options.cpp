@@ -123,12 +123,9 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());
-  if (behind_options != arguments.end()) {
-    if (!options.engine.nic.starts_with("dpdk:"))
-      return tl::unexpected<std::string>(
-          "what stands behind -- are arguments for DPDK, which --nic dpdk:PORT alone takes");
-    options.engine.nic_arguments.assign(std::next(behind_options), arguments.end());
-  }
+  auto for_eal = cli::eal_arguments({behind_options, arguments.end()}, options.engine.nic);
+  if (!for_eal) return tl::unexpected(std::move(for_eal.error()));
+  options.engine.nic_arguments = std::move(*for_eal);
   // The engine resets what stands still; the session, which closes politely, goes first.
   const http::SessionLimits& limits = options.server.limits;
   options.engine.idle_timeout_ms =
@@ -142,11 +139,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
 }
 
 std::vector<std::string> serve_option_names() {
-  std::vector<std::string> names;
-  const po::options_description options = described();
-  for (const auto& option : options.options())
-    names.push_back(option->long_name());
-  return names;
+  return cli::long_names(described());
 }
 
 }  // namespace strictsend::serve
