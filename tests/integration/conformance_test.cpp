@@ -76,6 +76,16 @@ class Conformance : public ::testing::Test {
     const std::size_t begin = output.find("Strict splice on a NIC");
     return begin == std::string::npos ? "" : output.substr(begin);
   }
+  /// Waits for both ends, each of which must have this exit code; the report, the same at both.
+  std::string report_of_both(int exit_code) {
+    const CommandResult sender = end_of(sender_);
+    const CommandResult receiver = end_of(receiver_);
+    EXPECT_EQ(sender.exit_code, exit_code) << sender.output;
+    EXPECT_EQ(receiver.exit_code, exit_code) << receiver.output;
+    std::string report = report_in(sender.output);
+    EXPECT_EQ(report, report_in(receiver.output));
+    return report;
+  }
   /// What the report says of one case.
   [[nodiscard]] static std::string case_in(const std::string& report, const std::string& name) {
     const std::size_t begin = report.find("\nCase " + name + "\n");
@@ -95,12 +105,7 @@ class Conformance : public ::testing::Test {
 TEST_F(Conformance, proves_a_veth_with_the_same_report_at_both_ends) {
   start_sender({"--size", "16M", "--downloads", "4"});
   start_receiver();
-  const CommandResult sender = end_of(sender_);
-  const CommandResult receiver = end_of(receiver_);
-  EXPECT_EQ(sender.exit_code, 0) << sender.output;
-  EXPECT_EQ(receiver.exit_code, 0) << receiver.output;
-  const std::string report = report_in(sender.output);
-  EXPECT_EQ(report, report_in(receiver.output));
+  const std::string report = report_of_both(0);
   expect_in(report, "driver            veth");
   EXPECT_NE(report.find("\nPROVEN: "), std::string::npos) << report;
 
@@ -125,12 +130,7 @@ TEST_F(Conformance, proves_a_veth_with_the_same_report_at_both_ends) {
 TEST_F(Conformance, proves_it_for_writes_through_the_file_api) {
   start_receiver();  // in any order
   start_sender({"--size", "8M", "--downloads", "4", "--write", "api", "--cases", "linear,control"});
-  const CommandResult sender = end_of(sender_);
-  const CommandResult receiver = end_of(receiver_);
-  EXPECT_EQ(sender.exit_code, 0) << sender.output;
-  EXPECT_EQ(receiver.exit_code, 0) << receiver.output;
-  const std::string report = report_in(sender.output);
-  EXPECT_EQ(report, report_in(receiver.output));
+  const std::string report = report_of_both(0);
   expect_in(case_in(report, "linear"), "2 threads through the file API");
   expect_in(case_in(report, "fragments"), "not asked for (--cases)");
   expect_in(report, "\nPROVEN: linear on veth");
@@ -139,13 +139,9 @@ TEST_F(Conformance, proves_it_for_writes_through_the_file_api) {
 TEST_F(Conformance, proves_nothing_without_the_control) {
   start_sender({"--size", "4M", "--downloads", "2", "--cases", "linear"});
   start_receiver();
-  const CommandResult sender = end_of(sender_);
-  const CommandResult receiver = end_of(receiver_);
-  EXPECT_EQ(sender.exit_code, 1) << sender.output;
-  EXPECT_EQ(receiver.exit_code, 1) << receiver.output;
-  expect_in(report_in(sender.output), "\nNOT PROVEN: ");
-  expect_in(report_in(sender.output), "the control was not run");
-  EXPECT_EQ(report_in(sender.output), report_in(receiver.output));
+  const std::string report = report_of_both(1);
+  expect_in(report, "\nNOT PROVEN: ");
+  expect_in(report, "the control was not run");
 }
 
 TEST_F(Conformance, does_not_count_another_host) {
@@ -200,12 +196,7 @@ TEST_F(Conformance, a_receiver_that_dies_costs_its_case_and_the_next_one_goes_on
   expect_stopped(end_of(receiver_));
   ASSERT_TRUE(sender_->wait_for_output("Case control")) << sender_->output();
   start_receiver();
-  const CommandResult receiver = end_of(receiver_);
-  const CommandResult sender = end_of(sender_);
-  EXPECT_EQ(sender.exit_code, 1) << sender.output;
-  EXPECT_EQ(receiver.exit_code, 1) << receiver.output;
-  const std::string report = report_in(sender.output);
-  EXPECT_EQ(report, report_in(receiver.output));
+  const std::string report = report_of_both(1);
   expect_in(case_in(report, "linear"), "failed            ");
   expect_in(case_in(report, "control"), "torn, as it must be");
   expect_in(report, "\nNOT PROVEN: linear: ");

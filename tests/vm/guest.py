@@ -147,8 +147,11 @@ class Guest:
         end = next(i for i, line in enumerate(self.lines) if line.startswith(f"@@ exit {step} "))
         return "\n".join(self.lines[begin + 1:end])
 
-    def kernel_complaints(self):
-        return [line.removeprefix("@@ kernel ") for line in self.lines if line.startswith("@@ kernel ")]
+    def require_silent_kernel(self, expected=""):
+        """After `finish`: nothing but what matches `expected` was complained of."""
+        complaints = [line.removeprefix("@@ kernel ") for line in self.lines if line.startswith("@@ kernel ")]
+        if unexpected := [each for each in complaints if not expected or not re.search(expected, each)]:
+            raise GuestError("the guest's kernel complains: " + "; ".join(unexpected))
 
     def finish(self, timeout_s=PATIENCE_S):
         """Until the guest has run its test to the end and is off."""
