@@ -5,24 +5,24 @@
 
 namespace strictsend::tcp {
 
+static_assert(CongestionAware<Reno>);
+
 namespace {
-// More than any window that can be announced (RFC 7323 §2.3), so it limits nothing but overflow.
-constexpr std::uint32_t cwnd_bytes_max = std::uint32_t{1} << 30;
+std::uint32_t reduced(std::uint32_t in_flight_bytes, CongestionCause cause) {
+  if (cause == CongestionCause::loss) return in_flight_bytes / 2;  // RFC 5681 equation (4)
+  // RFC 8511 §3: 0.8. A marking queue is short, so less is enough to drain it.
+  return static_cast<std::uint32_t>(std::uint64_t{in_flight_bytes} * 4 / 5);
+}
 }  // namespace
 
-Reno::Reno(std::uint32_t mss_bytes)
-    : mss_(mss_bytes), cwnd_(initial_window_bytes()), ssthresh_(cwnd_bytes_max) {}
-
-// RFC 6928 §2
-std::uint32_t Reno::initial_window_bytes() const {
-  return std::min(10 * mss_, std::max(2 * mss_, std::uint32_t{14600}));
-}
+Reno::Reno(std::uint32_t mss_bytes) : mss_(mss_bytes), cwnd_(initial_window_bytes(mss_bytes)) {}
 
 void Reno::grow(std::uint32_t bytes) {
   cwnd_ = std::min(cwnd_bytes_max, cwnd_ + bytes);
 }
 
-void Reno::on_ack(const CongestionAck& ack) {
+void Reno::on_ack(const AckSample& ack) {
+  if (ack.in_recovery) return;
   std::uint32_t acked = ack.acked_bytes;
   if (cwnd_ < ssthresh_) {
     // A window that was not filled says nothing about the path: RFC 7661 §4.1 in its simplest form.
@@ -46,31 +46,57 @@ void Reno::on_ack(const CongestionAck& ack) {
   }
 }
 
-void Reno::on_loss(std::uint32_t flight_bytes) {
-  ssthresh_ = std::max(flight_bytes / 2, 2 * mss_);  // RFC 5681 equation (4)
+void Reno::remember() {
+  // A reduction that is not carried out yet is not taken back with the one after it.
+  undo_cwnd_ = reducing_ ? std::min(cwnd_, ssthresh_) : cwnd_;
+  undo_ssthresh_ = ssthresh_;
+}
+
+void Reno::on_congestion(CongestionCause cause, std::uint32_t in_flight_bytes, Time /*now*/) {
+  remember();
+  ssthresh_ = std::max(reduced(in_flight_bytes, cause), 2 * mss_);
   acked_in_avoidance_ = 0;
+  reducing_ = true;
 }
 
-void Reno::on_recovered(std::uint32_t flight_bytes) {
-  cwnd_ = std::min(ssthresh_, std::max(flight_bytes, mss_) + mss_);  // RFC 6582 §3.2 step 3, (1)
+void Reno::on_recovered(std::uint32_t /*in_flight_bytes*/, Time /*now*/) {
+  reducing_ = false;
+  cwnd_ = ssthresh_;  // RFC 6937 §3: what its window converges to
 }
 
-void Reno::on_timeout(std::uint32_t flight_bytes, bool repeated) {
-  if (!repeated) ssthresh_ = std::max(flight_bytes / 2, 2 * mss_);  // RFC 5681 §3.1, last rule
+void Reno::on_timeout(std::uint32_t in_flight_bytes, bool repeated, Time /*now*/) {
+  if (!repeated) {
+    remember();
+    ssthresh_ = std::max(in_flight_bytes / 2, 2 * mss_);  // RFC 5681 §3.1, last rule
+  }
+  reducing_ = false;
   cwnd_ = mss_;
   acked_in_avoidance_ = 0;
 }
 
-std::uint32_t Reno::restart_window_bytes() const {
-  return std::min(initial_window_bytes(), cwnd_);
+void Reno::undo(Time /*now*/) {
+  if (undo_cwnd_ == 0) return;
+  cwnd_ = std::max(cwnd_, undo_cwnd_);
+  ssthresh_ = std::max(ssthresh_, undo_ssthresh_);
+  undo_cwnd_ = 0;
+  reducing_ = false;
 }
 
-void Reno::on_idle() {
+std::uint32_t Reno::restart_window_bytes() const {
+  return std::min(initial_window_bytes(mss_), cwnd_);
+}
+
+void Reno::on_idle(Time /*now*/) {
   cwnd_ = restart_window_bytes();  // RFC 5681 §4.1
 }
 
 void Reno::start_with_one_segment() {
   cwnd_ = mss_;
+}
+
+void Reno::set_mss(std::uint32_t mss_bytes) {
+  mss_ = mss_bytes;
+  cwnd_ = std::max(cwnd_, mss_);
 }
 
 }  // namespace strictsend::tcp

@@ -29,7 +29,7 @@ Sender::Sender(Seq iss, std::uint32_t mss_bytes, std::uint32_t segment_bytes_max
       window_edge_(1 + Position{peer_window_bytes}),
       window_bytes_max_(peer_window_bytes),
       rtt_(rto_min, rto_max),
-      congestion_(mss_bytes) {
+      congestion_(CongestionAlgorithm::reno, mss_bytes) {
   STRICTSEND_ASSERT(segment_bytes_max >= mss_bytes && segment_bytes_max % mss_bytes == 0);
 }
 
@@ -172,7 +172,7 @@ void Sender::sent(const Chunk& chunk, Time now) {
   } else {
     STRICTSEND_ASSERT(chunk.begin == nxt_);
     STRICTSEND_ASSERT(chunk.syn || end <= window_edge_);
-    if (idle_since_rto(now) && established_) congestion_.on_idle();
+    if (idle_since_rto(now) && established_) congestion_.on_idle(now);
     if (!again && !timing_) {
       timing_ = true;
       timed_end_ = std::min(end, chunk.begin + mss_);  // the first packet of several
@@ -227,7 +227,7 @@ std::uint32_t Sender::on_deadline(Time now) {
     arm(Timer::persist, now + persist_interval());
   } else {  // RFC 6298 §5.4 to 5.6, RFC 6582 §3.2 step 4
     ++counters_.rto_fires;
-    if (established_) congestion_.on_timeout(flight_bytes(), unanswered_ > 1);
+    if (established_) congestion_.on_timeout(flight_bytes(), unanswered_ > 1, now);
     rtt_.back_off();
     timing_ = false;
     in_recovery_ = false;

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "base/clock.hpp"
-#include "engine/transport/tcp/reno.hpp"
+#include "engine/transport/tcp/congestion_control.hpp"
 #include "engine/transport/tcp/rtt_estimator.hpp"
 #include "engine/transport/tcp/seqnum.hpp"
 
@@ -57,9 +57,6 @@ struct SenderCounters {
 /// is a retransmission. Owned by its Connection; pure.
 class Sender {
  public:
-  using Congestion = Reno;
-  static_assert(CongestionAlgorithm<Congestion>);
-
   /// `segment_bytes_max`: of the payload that goes out at once and is cut into packets behind us; a
   /// multiple of the MSS.
   Sender(Seq iss, std::uint32_t mss_bytes, std::uint32_t segment_bytes_max, Duration rto_min,
@@ -111,7 +108,7 @@ class Sender {
   [[nodiscard]] std::uint32_t mss_bytes() const { return mss_; }
   [[nodiscard]] std::uint32_t window_bytes() const;
   [[nodiscard]] bool in_recovery() const { return in_recovery_; }
-  [[nodiscard]] const Congestion& congestion() const { return congestion_; }
+  [[nodiscard]] const CongestionControl& congestion() const { return congestion_; }
   [[nodiscard]] const RttEstimator& rtt() const { return rtt_; }
   [[nodiscard]] const SenderCounters& counters() const { return counters_; }
   void check() const;  ///< the invariants
@@ -131,11 +128,11 @@ class Sender {
   [[nodiscard]] Duration persist_interval() const;
 
   void take_rtt(const AckIn& ack, Time now);
-  void on_duplicate();
+  void on_duplicate(Time now);
   void on_advance(Position to, Time now);
-  void enter_recovery();
+  void enter_recovery(Time now);
   /// Returns whether the retransmission timer starts anew.
-  bool on_advance_in_recovery(std::uint32_t acked);
+  bool on_advance_in_recovery(std::uint32_t acked, Time now);
   void arm(Timer timer, Time deadline);
 
   Seq iss_;
@@ -177,7 +174,7 @@ class Sender {
   Position flight_peak_until_ = 0;
 
   RttEstimator rtt_;
-  Congestion congestion_;
+  CongestionControl congestion_;
   SenderCounters counters_;
 };
 

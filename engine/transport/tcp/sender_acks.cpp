@@ -34,7 +34,7 @@ AckKind Sender::on_ack(const AckIn& ack, Time now) {
   // While probing, any answer shows that the peer lives (RFC 9293 §3.8.6.1).
   if (timer_ == Timer::persist) unanswered_ = 0;
   // RFC 5681 §2, definition of a duplicate acknowledgement.
-  if (nxt_ > una_ && established_ && ack.bare && !window_changed) on_duplicate();
+  if (nxt_ > una_ && established_ && ack.bare && !window_changed) on_duplicate(now);
   update_timer(now);
   check();
   return AckKind::current;
@@ -60,15 +60,17 @@ void Sender::on_advance(Position to, Time now) {
   last_advance_ = acked;
   bool restart = true;
   if (in_recovery_) {
-    restart = on_advance_in_recovery(acked);
+    restart = on_advance_in_recovery(acked, now);
   } else {
     duplicates_ = 0;
     retransmit_now_ = false;
     if (established_) {
       // What waited for a longer segment was not left unused.
       const std::uint32_t peak = flight_peak_ + awaited_bytes(congestion_.cwnd_bytes());
-      congestion_.on_ack(
-          {.acked_bytes = acked, .flight_peak_bytes = peak, .after_timeout = una_ <= recover_});
+      congestion_.on_ack({.now = now,
+                          .acked_bytes = acked,
+                          .flight_peak_bytes = peak,
+                          .after_timeout = una_ <= recover_});
     }
   }
   // RFC 6298 §5.2, 5.3. Probing goes on with its back-off while the window stays closed.
@@ -76,7 +78,7 @@ void Sender::on_advance(Position to, Time now) {
   update_timer(now);
 }
 
-void Sender::on_duplicate() {
+void Sender::on_duplicate(Time now) {
   ++duplicates_;
   ++counters_.duplicate_acks;
   if (in_recovery_) {
@@ -88,12 +90,13 @@ void Sender::on_duplicate() {
   // §4.1: if the last acknowledgement moved by little, the receiver had kept little, so they are.
   const bool beyond = una_ > recover_;
   const bool kept_little = congestion_.cwnd_bytes() > mss_ && last_advance_ <= 4 * mss_;
-  if (beyond || kept_little) enter_recovery();
+  if (beyond || kept_little) enter_recovery(now);
 }
 
-void Sender::enter_recovery() {
+void Sender::enter_recovery(Time now) {
   // What limited transmit let out does not count (RFC 5681 §3.2 step 2); it is what exceeds cwnd.
-  congestion_.on_loss(std::min(flight_bytes(), congestion_.cwnd_bytes()));
+  congestion_.on_congestion(CongestionCause::loss,
+                            std::min(flight_bytes(), congestion_.cwnd_bytes()), now);
   recovery_window_ = congestion_.ssthresh_bytes() + duplicates_for_fast_retransmit * mss_;
   recover_ = max_;
   in_recovery_ = true;
@@ -102,12 +105,12 @@ void Sender::enter_recovery() {
   ++counters_.fast_retransmits;
 }
 
-bool Sender::on_advance_in_recovery(std::uint32_t acked) {
+bool Sender::on_advance_in_recovery(std::uint32_t acked, Time now) {
   if (una_ >= recover_) {  // full acknowledgement, RFC 6582 §3.2 step 3
     in_recovery_ = false;
     retransmit_now_ = false;
     duplicates_ = 0;
-    congestion_.on_recovered(flight_bytes());
+    congestion_.on_recovered(flight_bytes(), now);
     return true;
   }
   // Partial: the next hole starts at una. The timer starts anew only for the first one, so that

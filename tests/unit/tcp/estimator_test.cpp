@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include "engine/transport/tcp/reno.hpp"
 #include "engine/transport/tcp/rtt_estimator.hpp"
 #include "engine/transport/tcp/seqnum.hpp"
 
@@ -59,34 +58,6 @@ TEST(RttEstimator, rfc6298_5_5_back_off_lasts_until_the_next_sample) {
   EXPECT_EQ(rtt.rto(), seconds(60));
   rtt.sample(milliseconds(1));
   EXPECT_EQ(rtt.rto(), milliseconds(200));
-}
-
-TEST(Reno, rfc6928_2_initial_window) {
-  EXPECT_EQ(Reno(1460).cwnd_bytes(), 14600U);
-  EXPECT_EQ(Reno(9000).cwnd_bytes(), 18000U);  // max(2·MSS, 14600)
-  EXPECT_EQ(Reno(536).cwnd_bytes(), 5360U);
-}
-
-TEST(Reno, rfc3465_2_3_one_segment_for_an_acknowledgement_after_a_timeout) {
-  Reno reno(1000);
-  reno.on_timeout(20'000, false);
-  EXPECT_EQ(reno.cwnd_bytes(), 1000U);
-  EXPECT_EQ(reno.ssthresh_bytes(), 10'000U);
-  reno.on_ack({.acked_bytes = 15'000, .flight_peak_bytes = 20'000, .after_timeout = true});
-  EXPECT_EQ(reno.cwnd_bytes(), 2000U);
-}
-
-TEST(Reno, rfc5681_3_1_repeated_timeout_keeps_ssthresh) {
-  Reno reno(1000);
-  reno.on_timeout(20'000, false);
-  reno.on_timeout(1000, true);
-  EXPECT_EQ(reno.ssthresh_bytes(), 10'000U);
-}
-
-TEST(Reno, rfc5681_3_1_never_below_two_segments_of_ssthresh) {
-  Reno reno(1000);
-  reno.on_loss(1000);
-  EXPECT_EQ(reno.ssthresh_bytes(), 2000U);
 }
 
 TEST(Seq, rfc9293_3_4_order_across_the_wrap) {

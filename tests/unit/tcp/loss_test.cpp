@@ -111,7 +111,7 @@ TEST(TcpLoss, rfc5681_3_2_third_duplicate_retransmits) {
   story.ack(1).expect({"1:1001 again"});
   EXPECT_EQ(story.connection().ssthresh_bytes(), 5000U);
   story.at(20).ack(10'001);
-  EXPECT_EQ(story.connection().cwnd_bytes(), 2000U);  // RFC 6582: min(ssthresh, FlightSize + SMSS)
+  EXPECT_EQ(story.connection().cwnd_bytes(), 5000U);
   EXPECT_EQ(story.connection().counters().sender.fast_retransmits, 1U);
   EXPECT_EQ(story.connection().counters().sender.rto_fires, 0U);
 }
@@ -174,17 +174,17 @@ TEST(TcpLoss, rfc5681_3_1_slow_start_then_congestion_avoidance) {
   story.enqueue(200'000);
   story.take_wire();
   story.at(10).ack(1).ack(1).ack(1);
-  story.at(20).ack(12'001);  // recovered; cwnd 2000, ssthresh 5000
+  story.at(20).ack(12'001);  // recovered; cwnd is ssthresh, 5000
   std::uint32_t cwnd = story.connection().cwnd_bytes();
-  EXPECT_LE(cwnd, 5000U);
+  EXPECT_EQ(cwnd, 5000U);
   std::vector<std::uint32_t> steps;
   for (int round = 0; round < 6; ++round) {
     story.at(30 + 10 * round).ack(story.connection().sent_to() + 1);
     steps.push_back(story.connection().cwnd_bytes() - cwnd);
     cwnd = story.connection().cwnd_bytes();
   }
-  // Doubled up to ssthresh, then one segment a round trip.
-  EXPECT_EQ(steps, (std::vector<std::uint32_t>{2000, 1000, 1000, 1000, 1000, 1000}));
+  // One segment a round trip.
+  EXPECT_EQ(steps, (std::vector<std::uint32_t>{1000, 1000, 1000, 1000, 1000, 1000}));
 }
 
 TEST(TcpLoss, rfc7661_window_that_is_not_used_does_not_grow) {
