@@ -83,6 +83,7 @@ struct Flow {
   bool finishing = false;  ///< the application has closed its side: nothing more to attach
   bool ready = false;      ///< in the ready list
   Timer timer;
+  Timer release;  ///< when the pacer lets its next segment go
   Flow* ready_next = nullptr;
   Flow* hash_next = nullptr;
   Flow* free_next = nullptr;

@@ -21,6 +21,7 @@ FlowTable::FlowTable(std::uint32_t first_slot, std::uint32_t flows_max,
     Flow& flow = flows_[i];
     flow.slot = first_slot + i;
     flow.timer.owner = &flow;
+    flow.release.owner = &flow;
     flow.received.attach(
         {receive_memory_.get() + std::size_t{i} * receive_buffer_bytes, receive_buffer_bytes});
     flow.free_next = free_;

@@ -114,6 +114,7 @@ void QueueLoop::end_flow(Flow& flow, int error) {
   if (!flow.announced) --half_open_;
   const std::uint64_t sent_to = flow.connection->sent_to();
   wheel_.clear(flow.timer);
+  releases_.clear(flow.release);
   flows_.remove(flow);
   flow.phase = Flow::Phase::dying;
   flow.close_error = error;
@@ -155,7 +156,8 @@ void QueueLoop::mark_ready(Flow& flow) {
 }
 
 void QueueLoop::set_timer(Flow& flow) {
-  wheel_.set(flow.timer, flow.connection->next_deadline());
+  wheel_.set(flow.timer, flow.connection->protocol_deadline());
+  releases_.set(flow.release, flow.connection->release_at());
 }
 
 void QueueLoop::post(Flow& flow, Flow::EventBit bit) {

@@ -95,7 +95,9 @@ class QueueLoop {
   /// One turn; true if it did anything.
   bool poll(Time now);
   /// When the next turn is due if nothing arrives.
-  [[nodiscard]] Time next_deadline() const { return std::min(wheel_.next_deadline(), keep_at_); }
+  [[nodiscard]] Time next_deadline() const {
+    return std::min({wheel_.next_deadline(), releases_.next_deadline(), keep_at_});
+  }
   /// Whether something can be sent right now, so that sleeping would be wrong.
   [[nodiscard]] bool has_work() const {
     return !stopped_ && (!ready_.empty() || pending_count_ > 0);
@@ -219,10 +221,12 @@ class QueueLoop {
   HandOver* const inbox_;   ///< from the loop before this one; null: this one is alone
   HandOver* const outbox_;  ///< to the next one
 
+  tcp::RunPool runs_;  // outlives the connections
   FlowTable flows_;
   TxSlots slots_;
   SegmentBuilder builder_;
-  TimerWheel wheel_;
+  TimerWheel wheel_;     // what protocols wait for
+  TimerWheel releases_;  // what pacers hold back
   FlowQueue<&Flow::ready_next> ready_;
 
   // Built packets that the port has not taken yet, oldest first: a ring of slot numbers.

@@ -123,8 +123,8 @@ void QueueLoop::accept_connection(const wire::TcpPacketView& packet, const FlowK
     return;
   }
   const Initial initial = initial_for(key, config_.secret, now_);
-  flow->connection.emplace(
-      tcp::Connection::accept(config_.tcp, syn, initial.seq, initial.timestamp_offset, now_));
+  flow->connection.emplace(tcp::Connection::accept(config_.tcp, syn, initial.seq,
+                                                   initial.timestamp_offset, runs_, now_));
   flow->phase = Flow::Phase::active;
   flow->announced = false;
   flow->finishing = false;

@@ -6,7 +6,8 @@
 
 namespace strictsend::engine {
 
-TimerWheel::TimerWheel(Time start) : current_(tick_of(start)) {}
+TimerWheel::TimerWheel(Time start, Duration tick_length)
+    : tick_(tick_length), current_(tick_of(start)) {}
 
 void TimerWheel::set(Timer& timer, Time at) {
   if (at == Time::never()) {
@@ -33,7 +34,7 @@ Time TimerWheel::next_deadline() const {
     const std::uint64_t bits = bitmap_[slot / 64] >> (slot % 64);
     if (bits != 0) {
       ahead += static_cast<std::uint32_t>(std::countr_zero(bits));
-      return Time{(current_ + std::min(ahead, slots)) * tick.ns};
+      return Time{(current_ + std::min(ahead, slots)) * tick_.ns};
     }
     ahead += 64 - slot % 64;
   }
@@ -51,7 +52,7 @@ Timer* TimerWheel::take_slot(std::uint32_t slot) {
 
 void TimerWheel::link(Timer& timer, Time at) {
   // Rounded up, so that nothing fires early; never into the slot that has just been passed.
-  const std::int64_t wanted = (at.ns + tick.ns - 1) / tick.ns;
+  const std::int64_t wanted = (at.ns + tick_.ns - 1) / tick_.ns;
   const std::int64_t tick_number = std::clamp<std::int64_t>(wanted, current_ + 1, current_ + slots);
   const std::uint32_t slot = index_of(tick_number);
   timer.slot = slot;

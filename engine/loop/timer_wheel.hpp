@@ -18,7 +18,8 @@ struct Timer {
   bool linked = false;
 };
 
-/// A hashed timing wheel (Varghese and Lauck, SOSP 1987, scheme 6) of one tick per millisecond.
+/// A hashed timing wheel (Varghese and Lauck, SOSP 1987, scheme 6) of one tick per millisecond, or
+/// of finer ones.
 /// Setting and clearing are O(1); a deadline beyond one turn stays in its slot for further turns.
 /// Moving a deadline *later*, which every ACK does, only changes `at`: the timer is put right when
 /// its old slot comes by. Fires never early and at most one tick late.
@@ -27,7 +28,7 @@ class TimerWheel {
   static constexpr std::uint32_t slots = 4096;
   static constexpr Duration tick = milliseconds(1);
 
-  explicit TimerWheel(Time start);
+  explicit TimerWheel(Time start, Duration tick_length = tick);
 
   /// Sets or moves the timer; Time::never() clears it.
   void set(Timer& timer, Time at);
@@ -68,7 +69,7 @@ class TimerWheel {
   [[nodiscard]] Time next_deadline() const;
 
  private:
-  static std::int64_t tick_of(Time t) { return t.ns / tick.ns; }
+  [[nodiscard]] std::int64_t tick_of(Time t) const { return t.ns / tick_.ns; }
   static std::uint32_t index_of(std::int64_t tick_number) {
     return static_cast<std::uint32_t>(tick_number) & (slots - 1);
   }
@@ -81,6 +82,7 @@ class TimerWheel {
 
   static constexpr std::uint32_t no_slot = slots;  // on the list that `advance` is walking
 
+  const Duration tick_;
   std::int64_t current_;  // the tick up to which everything has fired
   Timer* walking_ = nullptr;
   std::array<Timer*, slots> heads_{};

@@ -75,7 +75,7 @@ class Harness {
     timestamps_ = syn.timestamps.has_value();
     peer_timestamp_ = syn.timestamps ? syn.timestamps->value : 0;
     iss_ = Seq(input_.number());
-    return Connection::accept(config, syn, iss_, input_.number(), now_);
+    return Connection::accept(config, syn, iss_, input_.number(), runs_, now_);
   }
 
   void step() {
@@ -265,6 +265,7 @@ class Harness {
   std::uint32_t peer_timestamp_ = 0;
   std::uint16_t last_window_ = 0;
   std::uint32_t segment_bytes_max_ = 0;
+  RunPool runs_{1, 64};
   Connection connection_;
   std::uint64_t acked_to_ = 0;
   std::uint32_t unread_ = 0;

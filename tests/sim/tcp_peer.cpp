@@ -92,11 +92,53 @@ void TcpPeer::take_payload(const SegmentOut& segment) {
   if (end <= received_ || end <= begin) return;
   std::uint64_t& known = early_[begin];
   known = std::max(known, end);
+  merge_early();
   const std::uint64_t before = received_;
   for (auto range = early_.begin(); range != early_.end() && range->first <= received_;
        range = early_.erase(range))
     received_ = std::max(received_, range->second);
   unread_ += received_ - before;
+}
+
+/// Ranges that touch become one, as a receiver's queue does.
+void TcpPeer::merge_early() {
+  for (auto range = early_.begin(); range != early_.end();) {
+    const auto next = std::next(range);
+    if (next == early_.end() || next->first > range->second) {
+      range = next;
+      continue;
+    }
+    range->second = std::max(range->second, next->second);
+    early_.erase(next);
+  }
+}
+
+bool TcpPeer::has(std::uint64_t begin, std::uint64_t end) const {
+  if (end <= received_) return true;
+  const auto after = early_.upper_bound(begin);
+  return after != early_.begin() && std::prev(after)->second >= end;
+}
+
+/// RFC 2018 §4: the block of the newest segment first; RFC 2883 §4: a duplicate before all.
+SackBlocks TcpPeer::blocks(const SegmentOut& newest, bool duplicate) const {
+  SackBlocks out;
+  if (!sacks_) return out;
+  const std::uint64_t begin = newest.stream_offset;
+  const std::uint64_t end = begin + newest.payload_bytes;
+  const auto add = [&](std::uint64_t from, std::uint64_t to) {
+    if (out.count < (setup_.timestamps ? 3 : 4))
+      out.add({server_iss_ + static_cast<std::uint32_t>(1 + from),
+               server_iss_ + static_cast<std::uint32_t>(1 + to)});
+  };
+  if (duplicate && end > begin) add(begin, end);
+  const auto of_newest = [&](const auto& range) {
+    return range.first <= begin && begin < range.second;
+  };
+  for (const auto& range : early_)
+    if (of_newest(range)) add(range.first, range.second);
+  for (const auto& range : early_)
+    if (!of_newest(range)) add(range.first, range.second);
+  return out;
 }
 
 std::vector<SegmentIn> TcpPeer::receive(const SegmentOut& segment, Time now) {
@@ -110,6 +152,7 @@ std::vector<SegmentIn> TcpPeer::receive(const SegmentOut& segment, Time now) {
     server_iss_ = segment.seq;
     acked_ = 1;
     if (segment.syn_options.window_scale) scale_ = setup_.window_scale;
+    sacks_ = segment.syn_options.sack_permitted;
     if (segment.timestamps) echo_ = segment.timestamps->value;
     std::vector<SegmentIn> out = own_unacknowledged(now);
     out.insert(out.begin(), this->segment(now));
@@ -133,7 +176,12 @@ std::vector<SegmentIn> TcpPeer::receive(const SegmentOut& segment, Time now) {
       deadline_ = Time::never();
   }
   if (segment.payload_bytes == 0 && !segment.flags.fin) return {};
+  const bool duplicate = has(segment.stream_offset, segment.stream_offset + segment.payload_bytes);
   take_payload(segment);
+  if (setup_.reneges && !reneged_ && early_.size() > 2) {
+    reneged_ = true;
+    early_.clear();
+  }
   if (segment.flags.fin) {
     const std::uint64_t at = segment.stream_offset + segment.payload_bytes;
     if (fin_seen_ && at != fin_at_) complain("the FIN moved", segment);
@@ -148,7 +196,9 @@ std::vector<SegmentIn> TcpPeer::receive(const SegmentOut& segment, Time now) {
     if (out.empty()) out.push_back(this->segment(now));
     return out;
   }
-  return {this->segment(now)};
+  SegmentIn answer = this->segment(now);
+  answer.sacks = blocks(segment, duplicate);
+  return {answer};
 }
 
 }  // namespace strictsend::tcp

@@ -21,6 +21,7 @@ struct PeerSetup {
   bool sack_permitted = true;
   bool closes_first = false;  ///< FIN right after the request
   bool reads_slowly = false;  ///< now and then does not read for seconds
+  bool reneges = false;       ///< once, drops all that it has SACKed (RFC 2018 §8)
 };
 
 /// A model of a receiver that asks for a download: keeps what comes early, acknowledges everything
@@ -46,6 +47,9 @@ class TcpPeer {
 
  private:
   [[nodiscard]] SegmentIn segment(Time now) const;
+  [[nodiscard]] SackBlocks blocks(const SegmentOut& newest, bool duplicate) const;
+  [[nodiscard]] bool has(std::uint64_t begin, std::uint64_t end) const;
+  void merge_early();
   [[nodiscard]] std::uint32_t window_bytes() const;
   std::vector<SegmentIn> own_unacknowledged(Time now);
   void take_payload(const SegmentOut& segment);
@@ -54,6 +58,8 @@ class TcpPeer {
   PeerSetup setup_;
   bool established_ = false;
   bool reset_ = false;
+  bool sacks_ = false;
+  bool reneged_ = false;
   std::uint8_t scale_ = 0;  // for our own window
   Seq server_iss_;
   std::uint64_t received_ = 0;  // in order

@@ -108,7 +108,8 @@ class Transfer {
   void at_server(const SegmentIn& segment) {
     if (!server_) {
       if (!segment.flags.syn) return;
-      server_ = Connection::accept(setup_.config, segment, Seq(setup_.iss), 12345, now_);
+      server_.emplace(
+          Connection::accept(setup_.config, segment, Seq(setup_.iss), 12345, runs_, now_));
     } else {
       take(server_->on_segment(segment, now_));
     }
@@ -187,6 +188,7 @@ class Transfer {
 
   TransferSetup setup_;
   Time now_;
+  RunPool runs_{1, 256};
   std::optional<Connection> server_;
   TcpPeer peer_;
   std::mt19937_64 random_;
@@ -210,6 +212,7 @@ TransferSetup draw(TransferSetup setup, std::uint64_t seed) {
   setup.peer.iss = static_cast<std::uint32_t>(one_in(2) ? random() : -(random() % 500));
   setup.peer.timestamps = one_in(2);
   setup.peer.sack_permitted = one_in(2);
+  setup.peer.reneges = one_in(8);
   setup.peer.closes_first = one_in(4);
   setup.peer.request_bytes = 1 + static_cast<std::uint32_t>(random() % (one_in(4) ? 6000 : 300));
   setup.peer.mss_bytes = one_in(4) ? 536 : 1460;
@@ -232,6 +235,7 @@ class TcpSim : public ::testing::Test {
       seeds = 1;
     }
     std::uint64_t retransmissions = 0, timeouts = 0, recoveries = 0, probes = 0, cut = 0;
+    std::uint64_t tail_probes = 0, undone = 0;
     std::int64_t took_ms = 0;
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
       const TransferResult result = Transfer(draw(scenario, seed), seed).run();
@@ -244,12 +248,15 @@ class TcpSim : public ::testing::Test {
       recoveries += result.counters.sender.fast_retransmits;
       probes += result.counters.sender.window_probes;
       cut += result.segments_cut;
+      tail_probes += result.counters.sender.tail_loss_probes;
+      undone += result.counters.sender.undone;
       took_ms += result.took.ns / 1'000'000;
     }
     std::cout << seeds << " transfers of " << scenario.response_bytes
               << " bytes: " << took_ms / static_cast<std::int64_t>(seeds) << " ms each, "
               << retransmissions << " retransmissions, " << timeouts << " timeouts, " << recoveries
-              << " fast recoveries, " << probes << " probes, " << cut << " segments cut\n";
+              << " fast recoveries, " << probes << " probes, " << cut << " segments cut, "
+              << tail_probes << " tail loss probes, " << undone << " undone\n";
     if (scenario.response_bytes > 0 && seeds > 1) {
       EXPECT_GT(cut, 0U);
     }

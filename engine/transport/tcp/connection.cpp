@@ -12,10 +12,11 @@ namespace {
 constexpr std::uint16_t peer_mss_bytes_default = 536;  // RFC 9293 §3.7.1
 // A smaller one would turn a transfer into a flood of headers; no real link needs it.
 constexpr std::uint16_t peer_mss_bytes_min = 64;
-// Devices refuse to cut into small packets, or take who asks for it for malicious.
-constexpr std::uint32_t cut_mss_bytes_min = 512;
 constexpr std::uint32_t timestamp_option_bytes = 12;  // padded: RFC 7323 appendix A
-constexpr std::uint8_t peer_scale_max = 14;           // RFC 7323 §2.3
+constexpr std::uint32_t tcp_header_bytes = 20;
+/// What every path is taken to carry: BASE_PLPMTU of RFC 8899 §5.1.2.
+constexpr std::uint32_t path_mtu_base_bytes = 1200;
+constexpr std::uint8_t peer_scale_max = 14;  // RFC 7323 §2.3
 /// Of a peer that closes without ever sending its FIN, when there is no idle time-out for it.
 constexpr Duration fin_wait_2_timeout = seconds(60);
 
@@ -26,34 +27,43 @@ std::uint32_t effective_mss_bytes(const Config& config, const SegmentIn& syn) {
   return std::min(config.mss_bytes, peer) - (syn.timestamps ? timestamp_option_bytes : 0);
 }
 
-/// How much of the stream one segment may carry, as a whole number of packets.
-std::uint32_t segment_bytes_max(const Config& config, std::uint32_t mss_bytes) {
-  if (mss_bytes < cut_mss_bytes_min) return mss_bytes;
-  return std::max(config.segment_bytes_max / mss_bytes, 1U) * mss_bytes;
+SenderSetup sender_setup(const Config& config, const SegmentIn& syn, Seq initial_send_seq) {
+  SenderSetup setup;
+  setup.iss = initial_send_seq;
+  setup.mss_bytes = effective_mss_bytes(config, syn);
+  setup.segment_bytes_max = config.segment_bytes_max;
+  setup.peer_window_bytes = syn.window;
+  setup.rto_min = config.rto_min;
+  setup.rto_max = config.rto_max;
+  setup.congestion = config.congestion;
+  setup.sack = config.sack && syn.syn_options.sack_permitted;
+  setup.pacing = config.pacing;
+  setup.mss_base_bytes = path_mtu_base_bytes - config.ip_header_bytes - tcp_header_bytes -
+                         (syn.timestamps ? timestamp_option_bytes : 0);
+  return setup;
 }
 
 }  // namespace
 
 Connection Connection::accept(const Config& config, const SegmentIn& syn, Seq initial_send_seq,
-                              std::uint32_t timestamp_offset, Time now) {
+                              std::uint32_t timestamp_offset, RunPool& pool, Time now) {
   STRICTSEND_ASSERT(syn.flags.syn && !syn.flags.ack && !syn.flags.rst);
   STRICTSEND_ASSERT(config.mss_bytes >= peer_mss_bytes_min && config.receive_buffer_bytes > 0);
-  return Connection(config, syn, initial_send_seq, timestamp_offset, now);
+  return Connection(config, syn, initial_send_seq, timestamp_offset, pool, now);
 }
 
 Connection::Connection(const Config& config, const SegmentIn& syn, Seq initial_send_seq,
-                       std::uint32_t timestamp_offset, Time now)
+                       std::uint32_t timestamp_offset, RunPool& pool, Time now)
     : config_(config),
       scaled_(syn.syn_options.window_scale.has_value()),
-      sack_permitted_(syn.syn_options.sack_permitted),
+      sack_permitted_(config.sack && syn.syn_options.sack_permitted),
+      ecn_(config.ecn && syn.flags.ece && syn.flags.cwr),  // RFC 3168 §6.1.1
       peer_scale_(std::min(syn.syn_options.window_scale.value_or(0), peer_scale_max)),
       window_seq_(syn.seq),
       window_ack_(initial_send_seq),
       progress_at_(now),
       receiver_(syn.seq, config.receive_buffer_bytes, config.mss_bytes, scaled_),
-      sender_(initial_send_seq, effective_mss_bytes(config, syn),
-              segment_bytes_max(config, effective_mss_bytes(config, syn)), config.rto_min,
-              config.rto_max, syn.window) {
+      sender_(sender_setup(config, syn, initial_send_seq), pool) {
   if (syn.timestamps) {
     timestamps_ = {
         .on = true, .offset = timestamp_offset, .recent = syn.timestamps->value, .recent_at = now};
@@ -98,6 +108,16 @@ void Connection::consumed(std::uint32_t bytes) {
   receiver_.consumed(bytes);
 }
 
+bool Connection::on_path_mtu(std::uint32_t mtu_bytes, Seq quoted, Time now) {
+  if (state_ == State::closed || state_ == State::syn_received) return false;
+  const Seq una = sender_.seq_of(sender_.una());
+  if (!quoted.in_window(una, sender_.seq_of(sender_.nxt()).since(una))) return false;
+  const std::uint32_t overhead =
+      config_.ip_header_bytes + tcp_header_bytes + (timestamps_.on ? timestamp_option_bytes : 0);
+  sender_.on_path_mss(mtu_bytes > overhead ? mtu_bytes - overhead : 0, now);
+  return true;
+}
+
 bool Connection::may_be_replaced_by(const SegmentIn& syn) const {
   if (state_ != State::time_wait || !syn.flags.syn || syn.flags.ack || syn.flags.rst) return false;
   if (timestamps_.on && syn.timestamps) {
@@ -138,7 +158,7 @@ Time Connection::idle_deadline() const {
   return state_ == State::fin_wait_2 ? progress_at_ + fin_wait_2_timeout : Time::never();
 }
 
-Time Connection::next_deadline() const {
+Time Connection::protocol_deadline() const {
   if (state_ == State::closed) return Time::never();
   return std::min(
       {sender_.deadline(), receiver_.ack_deadline(), time_wait_deadline_, idle_deadline()});
@@ -159,6 +179,7 @@ Outcome Connection::on_timer(Time now) {
     return outcome;
   }
   if (now >= receiver_.ack_deadline()) receiver_.on_ack_deadline();
+  sender_.released(now);
   if (now >= sender_.deadline()) {
     const std::uint32_t limit =
         state_ == State::syn_received ? config_.syn_retries_max : config_.retries_max;

@@ -6,6 +6,7 @@
 
 #include "base/clock.hpp"
 #include "engine/transport/tcp/receiver.hpp"
+#include "engine/transport/tcp/scoreboard.hpp"
 #include "engine/transport/tcp/segment.hpp"
 #include "engine/transport/tcp/sender.hpp"
 
@@ -17,10 +18,15 @@ namespace strictsend::tcp {
 
 struct Config {
   std::uint16_t mss_bytes = 1460;          ///< our own: what the port's MTU allows, without options
+  std::uint32_t ip_header_bytes = 20;      ///< 40 for IPv6: what a path MTU leaves for TCP
   std::uint32_t receive_buffer_bytes = 0;  ///< the receive window's size
   /// Most payload of one segment, when the port cuts it into packets (TCP segmentation offload);
   /// below two MSS: it cuts none.
   std::uint32_t segment_bytes_max = 0;
+  CongestionAlgorithm congestion = CongestionAlgorithm::reno;
+  bool sack = true;    ///< agree on selective acknowledgements if the peer offers them
+  bool ecn = true;     ///< agree on explicit congestion notification if the peer asks (RFC 3168)
+  bool pacing = true;  ///< spread what an acknowledgement lets out over the round trip
   Duration rto_min = milliseconds(200);
   Duration rto_max = seconds(60);
   std::uint32_t retries_max = 10;  ///< of one segment, then the connection is given up
@@ -70,7 +76,8 @@ struct ConnectionCounters {
 
 /// One TCP connection, opened passively, that mainly sends.
 ///
-/// Owned by the engine (one table slot each; a value without heap), driven by its one thread. It
+/// Owned by the engine (one table slot each; a value without heap, but for its runs of the pool),
+/// driven by its one thread. It
 /// knows positions in streams, never bytes: the caller keeps the sent stream until `acked_to` and
 /// the received one from `Outcome` on. Nothing blocks and nothing fails; a misuse asserts.
 ///
@@ -81,13 +88,24 @@ class Connection {
   /// Answers `syn` (which must be a SYN without ACK or RST); the SYN-ACK comes out of
   /// `next_segment`. `timestamp_offset` makes our timestamps unpredictable (RFC 7323 §5.4).
   static Connection accept(const Config& config, const SegmentIn& syn, Seq initial_send_seq,
-                           std::uint32_t timestamp_offset, Time now);
+                           std::uint32_t timestamp_offset, RunPool& pool, Time now);
 
   Outcome on_segment(const SegmentIn& segment, Time now);
 
   /// Call when now >= next_deadline(); harmless earlier.
   Outcome on_timer(Time now);
-  [[nodiscard]] Time next_deadline() const;
+  [[nodiscard]] Time next_deadline() const { return std::min(protocol_deadline(), release_at()); }
+  /// Its two parts, for who keeps timers of different precision: what protocols want (milliseconds
+  /// do), and when the pacer lets the next segment go.
+  [[nodiscard]] Time protocol_deadline() const;
+  [[nodiscard]] Time release_at() const {
+    return state_ == State::closed ? Time::never() : sender_.release_at();
+  }
+  void released(Time now) { sender_.released(now); }  ///< that time has come
+
+  /// A router has dropped a packet of ours, which began at `quoted`, for its size (RFC 1191 §3, RFC
+  /// 8201 §4). Whether it is believed: it must be of what is outstanding (RFC 5927 §4).
+  bool on_path_mtu(std::uint32_t mtu_bytes, Seq quoted, Time now);
 
   // The sent stream, in bytes since its beginning.
   void enqueue(std::uint64_t bytes);  ///< it grew by so many
@@ -121,7 +139,7 @@ class Connection {
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] CloseReason close_reason() const { return close_reason_; }
   [[nodiscard]] std::uint32_t mss_bytes() const { return sender_.mss_bytes(); }  ///< effective
-  [[nodiscard]] std::uint32_t cwnd_bytes() const { return sender_.congestion().cwnd_bytes(); }
+  [[nodiscard]] std::uint32_t cwnd_bytes() const { return sender_.cwnd_bytes(); }
   [[nodiscard]] std::uint32_t ssthresh_bytes() const {
     return sender_.congestion().ssthresh_bytes();
   }
@@ -131,6 +149,8 @@ class Connection {
   [[nodiscard]] Duration srtt() const { return sender_.rtt().srtt(); }
   [[nodiscard]] Duration rto() const { return sender_.rtt().rto(); }
   [[nodiscard]] bool timestamps_on() const { return timestamps_.on; }
+  [[nodiscard]] bool ecn_on() const { return ecn_; }
+  [[nodiscard]] const Sender& sender() const { return sender_; }
   [[nodiscard]] ConnectionCounters counters() const;
 
  private:
@@ -143,7 +163,7 @@ class Connection {
   };
 
   Connection(const Config& config, const SegmentIn& syn, Seq initial_send_seq,
-             std::uint32_t timestamp_offset, Time now);
+             std::uint32_t timestamp_offset, RunPool& pool, Time now);
 
   // Input, in the order of RFC 9293 §3.10.7.4 (connection_input.cpp).
   [[nodiscard]] bool old_by_timestamp(const SegmentIn& segment, Time now) const;
@@ -151,6 +171,7 @@ class Connection {
   void on_reset(const SegmentIn& segment, Outcome& outcome, Time now);
   bool on_acknowledgement(const SegmentIn& segment, Outcome& outcome, Time now);
   void on_own_fin_acknowledged(Outcome& outcome, Time now);
+  void on_ecn(const SegmentIn& segment);
   void on_text(const SegmentIn& segment, Outcome& outcome, Time now);
   void on_peer_fin(Outcome& outcome, Time now);
   void challenge(Outcome& outcome, Time now);
@@ -171,6 +192,8 @@ class Connection {
   CloseReason close_reason_ = CloseReason::none;
   bool scaled_ = false;
   bool sack_permitted_ = false;
+  bool ecn_ = false;
+  bool congestion_echo_ = false;  ///< ECE on every segment until the peer answers it with CWR
   bool finish_asked_ = false;
   std::uint8_t peer_scale_ = 0;
   TimestampState timestamps_;
@@ -187,7 +210,7 @@ class Connection {
   Sender sender_;
 };
 
-static_assert(sizeof(Connection) <= 512);
+static_assert(sizeof(Connection) <= 1024);
 
 /// The answer to a segment that belongs to no connection; none to a RST. RFC 9293 §3.10.7.1.
 [[nodiscard]] std::optional<SegmentOut> reset_for(const SegmentIn& segment);

@@ -71,6 +71,7 @@ Outcome Connection::on_segment(const SegmentIn& segment, Time now) {
   // Fifth: ACK.
   if (!segment.flags.ack) return outcome;
   if (!on_acknowledgement(segment, outcome, now)) return outcome;
+  on_ecn(segment);
   // Seventh and eighth: text and FIN.
   if (receives()) on_text(segment, outcome, now);
   return outcome;
@@ -135,6 +136,8 @@ bool Connection::on_acknowledgement(const SegmentIn& segment, Outcome& outcome, 
   ack.window_bytes = std::uint32_t{segment.window} << (scaled_ ? peer_scale_ : 0);
   ack.window_valid = window_seq_.before(segment.seq) ||
                      (window_seq_ == segment.seq && window_ack_.at_or_before(segment.ack));
+  ack.sacks = segment.sacks;
+  ack.congestion_echo = ecn_ && segment.flags.ece;
   ack.bare = segment.payload_bytes == 0 && !segment.flags.fin;
   if (timestamps_.on && segment.timestamps->echo != 0) {
     const std::uint32_t ticks = timestamp_now(now) - segment.timestamps->echo;
@@ -167,6 +170,15 @@ void Connection::on_own_fin_acknowledged(Outcome& outcome, Time now) {
     STRICTSEND_ASSERT(state_ == State::last_ack);
     close(CloseReason::finished, &outcome);
   }
+}
+
+/// RFC 3168 §6.1.3: congestion on the way here is told until the peer says that it knows.
+void Connection::on_ecn(const SegmentIn& segment) {
+  if (!ecn_) return;
+  if (segment.flags.cwr) congestion_echo_ = false;
+  if (!segment.congestion_experienced || segment.payload_bytes == 0) return;
+  congestion_echo_ = true;
+  receiver_.require_ack();
 }
 
 void Connection::on_text(const SegmentIn& segment, Outcome& outcome, Time now) {

@@ -18,6 +18,7 @@ SegmentOut Connection::bare_segment(Time now) const {
   segment.ack = receiver_.next();
   segment.window = receiver_.window_field();
   segment.flags.ack = true;
+  segment.flags.ece = congestion_echo_;
   segment.mss_bytes = sender_.mss_bytes();
   segment.stream_offset = std::min(std::max<Position>(position, 1), sender_.end()) - 1;
   if (timestamps_.on)
@@ -27,10 +28,9 @@ SegmentOut Connection::bare_segment(Time now) const {
 
 SegmentOut Connection::reset_segment(Time now) const {
   SegmentOut segment = bare_segment(now);
-  // Only the exact number that the peer expects is believed at once (RFC 5961 §3): after a timeout
-  // that is more likely where we went back to.
-  segment.seq = sender_.seq_of(sender_.nxt());
+  segment.seq = sender_.seq_of(sender_.reset_position());
   segment.flags.rst = true;
+  segment.flags.ece = false;
   segment.window = 0;
   return segment;
 }
@@ -50,6 +50,16 @@ SegmentOut Connection::to_segment(const Chunk& chunk, Time now) const {
     if (scaled_)
       segment.syn_options.window_scale = Receiver::scale_for(config_.receive_buffer_bytes);
     segment.syn_options.sack_permitted = sack_permitted_;
+    // A SYN-ACK that got lost may have got lost for its ECE: RFC 3168 §6.1.1.1.
+    segment.flags.ece = ecn_ && !chunk.retransmission;
+    return segment;
+  }
+  // RFC 3168 §6.1.2, 6.1.5, 6.1.6: new data within the window alone.
+  segment.ecn_capable = ecn_ && !chunk.retransmission && chunk.payload_bytes > 0 &&
+                        chunk.begin + chunk.payload_bytes <= sender_.una() + sender_.window_bytes();
+  if (segment.ecn_capable && sender_.owes_cwr()) {
+    segment.flags.cwr = true;
+    segment.shorten(segment.mss_bytes);  // of one packet: no port is asked what it does with CWR
   }
   return segment;
 }
@@ -64,6 +74,7 @@ std::optional<SegmentOut> Connection::next_segment(Time now) const {
 void Connection::sent(const SegmentOut& segment, Time now) {
   if (state_ == State::closed || segment.flags.rst) return;
   if (segment.flags.syn) {
+    ecn_ = segment.flags.ece;
     sender_.sent(Chunk{.syn = true}, now);
     return;  // the window of a SYN-ACK was promised when the connection was made
   }

@@ -24,7 +24,10 @@ void RttEstimator::sample(Duration rtt, std::uint32_t samples_per_round_trip) {
     rttvar_ = rttvar_ + (error - rttvar_) / (4 * n);
     srtt_ = srtt_ + (rtt - srtt_) / (8 * n);
   }
-  base_rto_ = srtt_ + std::max(clock_granularity, rttvar_ * 4);
+  // RFC 6298 §2.3 and 2.4, the minimum being what the time-out leaves to delays that no sample has
+  // shown yet, a delayed acknowledgement's first of all (Linux has it so). A plain minimum would be
+  // below SRTT on long paths, where the tail loss probe (RFC 8985 §7.2) must come before it.
+  base_rto_ = srtt_ + std::max({clock_granularity, rto_min_, rttvar_ * 4});
   back_offs_ = 0;
 }
 

@@ -14,6 +14,7 @@ namespace strictsend::tcp {
 /// business.
 class RttEstimator {
  public:
+  /// `rto_min`: least that the time-out exceeds the smoothed round trip by.
   RttEstimator(Duration rto_min, Duration rto_max) : rto_min_(rto_min), rto_max_(rto_max) {}
 
   /// A valid measurement. `samples_per_round_trip` is how many of its kind come in one round trip.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -15,7 +16,28 @@ struct Flags {
   bool rst = false;
   bool psh = false;
   bool ack = false;
+  bool ece = false;  ///< RFC 3168 §6.1
+  bool cwr = false;
   constexpr bool operator==(const Flags&) const = default;
+};
+
+/// [begin, end), which the receiver has out of order, or had twice. RFC 2018 §3, RFC 2883 §4.
+struct SackBlock {
+  Seq begin;
+  Seq end;
+  constexpr bool operator==(const SackBlock&) const = default;
+};
+
+/// Of one segment; as many as its option space holds.
+struct SackBlocks {
+  static constexpr std::uint8_t count_max = 4;
+  std::array<SackBlock, count_max> blocks{};
+  std::uint8_t count = 0;
+  constexpr void add(SackBlock block) {
+    if (count < count_max) blocks[count++] = block;
+  }
+  [[nodiscard]] const SackBlock* begin() const { return blocks.data(); }
+  [[nodiscard]] const SackBlock* end() const { return blocks.data() + count; }
 };
 
 /// RFC 7323 §3.
@@ -43,6 +65,8 @@ struct SegmentIn {
   std::uint32_t payload_bytes = 0;
   std::optional<Timestamps> timestamps;
   SynOptions syn_options;
+  SackBlocks sacks;
+  bool congestion_experienced = false;  ///< its IP header says CE (RFC 3168 §5)
 };
 
 /// A segment to be sent: what the header says, and which bytes of the sent stream are its payload.
@@ -60,6 +84,7 @@ struct SegmentOut {
   std::optional<Timestamps> timestamps;
   SynOptions syn_options;
   bool retransmission = false;
+  bool ecn_capable = false;  ///< its IP header may say ECT(0): RFC 3168 §6.1.2, new data alone
 
   [[nodiscard]] constexpr bool is_several_packets() const { return payload_bytes > mss_bytes; }
 

@@ -1,125 +1,207 @@
 // SPDX-License-Identifier: Apache-2.0
-// What acknowledgements do to a Sender: window, round trips, congestion, loss recovery.
+// What acknowledgements tell a Sender: window, arrivals, round trips, congestion.
 #include <algorithm>
-#include <utility>
 
 #include "base/assert.hpp"
+#include "base/clock.hpp"
 #include "engine/transport/tcp/sender.hpp"
 
 namespace strictsend::tcp {
 
 namespace {
-constexpr std::uint32_t duplicates_for_fast_retransmit = 3;  // RFC 5681 §3.2
+/// Of cwnd / srtt: room to grow by in slow start, and to make up for late timers otherwise (Linux's
+/// tcp_pacing_ss_ratio and tcp_pacing_ca_ratio).
+constexpr std::uint64_t pacing_percent_slow_start = 200;
+constexpr std::uint64_t pacing_percent_avoidance = 120;
+/// May always go at once: RFC 6928 allows as much to somebody of whom nothing is known.
+constexpr std::uint32_t pacing_burst_segments = 10;
 }  // namespace
 
 AckKind Sender::on_ack(const AckIn& ack, Time now) {
   STRICTSEND_ASSERT(!acks_unsent(ack.ack));
-  const Seq una = seq_of(una_);
-  if (ack.ack.before(una)) return AckKind::old;
-  const Position position = una_ + ack.ack.since(una);
+  const bool old = ack.ack.before(seq_of(una_));
+  const Position position = old ? una_ : una_ + ack.ack.since(seq_of(una_));
 
   bool window_changed = false;
-  if (ack.window_valid) {
+  if (ack.window_valid && !old) {
     const Position edge = position + ack.window_bytes;
     window_changed = edge != window_edge_;
     window_edge_ = edge;
     window_bytes_max_ = std::max(window_bytes_max_, ack.window_bytes);
   }
-  if (position > una_) {
-    take_rtt(ack, now);
-    on_advance(position, now);
-    check();
-    return AckKind::advanced;
+  Feedback feedback;
+  feedback.acked_bytes = static_cast<std::uint32_t>(position - una_);
+  feedback.advances = position > una_;
+  feedback.was_reducing = reducing();
+  feedback.was_loss = phase_ == Phase::loss;
+  take_delivered(ack, position, feedback, now);
+  if (!sack_ && !old) take_without_sack(ack, window_changed, feedback);
+  feedback.rate = rate_.end(feedback.delivered_bytes, now, rtt_min());
+  take_rtt(ack, feedback, now);
+  if (feedback.advances) {
+    take_advance(position, now);
+  } else if (timer_ == Timer::persist && !old) {
+    unanswered_ = 0;  // while probing, any answer shows that the peer lives (RFC 9293 §3.8.6.1)
   }
-  // While probing, any answer shows that the peer lives (RFC 9293 §3.8.6.1).
-  if (timer_ == Timer::persist) unanswered_ = 0;
-  // RFC 5681 §2, definition of a duplicate acknowledgement.
-  if (nxt_ > una_ && established_ && ack.bare && !window_changed) on_duplicate(now);
+  if (established_) {
+    take_tail_probe(ack, feedback, now);
+    detect_loss(feedback, now);
+    change_phase(ack, feedback, now);
+    steer(feedback, now);
+  }
+  if (feedback.advances || feedback.sacked) schedule_tail_probe(now);
   update_timer(now);
   check();
-  return AckKind::current;
+  if (old) return AckKind::old;
+  return feedback.advances ? AckKind::advanced : AckKind::current;
 }
 
-void Sender::take_rtt(const AckIn& ack, Time now) {
-  const Position position = una_ + ack.ack.since(seq_of(una_));
-  if (timing_) {
-    if (position < timed_end_) return;
-    timing_ = false;
-    rtt_.sample(now - timed_at_);
-  } else if (ack.echoed_rtt) {
-    rtt_.sample(*ack.echoed_rtt, flight_bytes() / (2 * mss_));
+void Sender::take_arrival(const Run& piece, const AckIn& ack, Feedback& feedback, Time now) {
+  feedback.delivered_bytes += piece.bytes;
+  rate_.piece(piece);
+  feedback.repeated = feedback.repeated || piece.retransmitted;
+  if (!piece.retransmitted) {
+    const Duration rtt = now - piece.stamp.sent_at;
+    feedback.rtt = feedback.rtt ? std::min(*feedback.rtt, rtt) : rtt;
+    rtt_min_.sample(rtt, now);  // RFC 8985 §6.2 step 1
+  }
+  rack_.delivered(piece, now, rtt_min(), echo_before(ack, piece.stamp.sent_at, now));
+}
+
+void Sender::take_delivered(const AckIn& ack, Position position, Feedback& feedback, Time now) {
+  rate_.begin();
+  const Position before = una_;
+  board_.ack_to(position, [&](const Run& piece, bool was_sacked) {
+    if (!was_sacked) take_arrival(piece, ack, feedback, now);
+  });
+  // Karn's rule: what came before waited for what was sent twice.
+  if (feedback.repeated) feedback.rtt.reset();
+  if (before == 0 && position > 0 && !syn_repeated_) feedback.rtt = now - syn_sent_at_;
+  if (sack_) take_sacks(ack, std::max(position, before), feedback, now);
+}
+
+void Sender::take_sacks(const AckIn& ack, Position una, Feedback& feedback, Time now) {
+  const Seq nxt = seq_of(nxt_);
+  const Seq base = seq_of(una);
+  const SackBlock* first = ack.sacks.begin();
+  for (const SackBlock& block : ack.sacks) {
+    if (!block.begin.before(block.end) || nxt.before(block.end)) continue;
+    const bool inside_second = &block == first && ack.sacks.count > 1 &&
+                               first[1].begin.at_or_before(block.begin) &&
+                               block.end.at_or_before(first[1].end);
+    const bool below = block.end.at_or_before(ack.ack);
+    if (&block == first && (below || inside_second)) {  // RFC 2883 §4
+      feedback.dsack = true;
+      const bool of_this_reduction = undo_.armed && seq_of(undo_.marker).before(block.end);
+      const std::uint64_t bytes = of_this_reduction ? block.end.since(block.begin) : 0;
+      undo_.repeated_bytes -= std::min(undo_.repeated_bytes, bytes);
+      continue;
+    }
+    if (block.begin.before(base)) continue;
+    board_.sack(una + block.begin.since(base), una + block.end.since(base), [&](const Run& piece) {
+      feedback.sacked = true;
+      take_arrival(piece, ack, feedback, now);
+    });
   }
 }
 
-void Sender::on_advance(Position to, Time now) {
-  const std::uint32_t acked = static_cast<std::uint32_t>(to - una_);
-  una_ = to;
+/// Each duplicate tells of one segment that has arrived (RFC 5681 §3.2), until the cumulative
+/// acknowledgement covers it.
+void Sender::take_without_sack(const AckIn& ack, bool window_changed, Feedback& feedback) {
+  if (feedback.advances) {
+    const std::uint32_t beyond = feedback.acked_bytes > mss_ ? feedback.acked_bytes - mss_ : 0;
+    const std::uint32_t known = std::min(duplicate_bytes_, beyond);
+    duplicate_bytes_ -= known;
+    feedback.delivered_bytes -= std::min(feedback.delivered_bytes, known);
+    if (phase_ != Phase::recovery) duplicates_ = duplicate_bytes_ = 0;
+    return;
+  }
+  // RFC 5681 §2, definition of a duplicate acknowledgement.
+  if (nxt_ <= una_ || !established_ || !ack.bare || window_changed) return;
+  ++duplicates_;
+  ++counters_.duplicate_acks;
+  if (phase_ == Phase::loss) return;  // they answer what was sent twice
+  if (duplicate_bytes_ + mss_ < board_.in_flight_bytes()) {
+    duplicate_bytes_ += mss_;
+    feedback.delivered_bytes += mss_;
+  }
+}
+
+void Sender::take_rtt(const AckIn& ack, Feedback& feedback, Time now) {
+  if (!feedback.rtt && feedback.advances && ack.echoed_rtt) {
+    rtt_.sample(*ack.echoed_rtt, flight_bytes() / (2 * mss_));
+    return;
+  }
+  if (feedback.rtt) rtt_.sample(*feedback.rtt, flight_bytes() / (2 * mss_));
+  if (una_ == 0 && feedback.rtt) rtt_min_.sample(*feedback.rtt, now);
+}
+
+void Sender::take_advance(Position position, Time now) {
+  last_advance_ = static_cast<std::uint32_t>(position - una_);
+  una_ = position;
   nxt_ = std::max(nxt_, una_);
   unanswered_ = 0;
   forced_ = false;
-  last_advance_ = acked;
-  bool restart = true;
-  if (in_recovery_) {
-    restart = on_advance_in_recovery(acked, now);
-  } else {
-    duplicates_ = 0;
-    retransmit_now_ = false;
-    if (established_) {
-      // What waited for a longer segment was not left unused.
-      const std::uint32_t peak = flight_peak_ + awaited_bytes(congestion_.cwnd_bytes());
-      congestion_.on_ack({.now = now,
-                          .acked_bytes = acked,
-                          .flight_peak_bytes = peak,
-                          .after_timeout = una_ <= recover_});
-    }
-  }
   // RFC 6298 §5.2, 5.3. Probing goes on with its back-off while the window stays closed.
-  if (restart && timer_ == Timer::retransmit) arm(Timer::none, Time::never());
-  update_timer(now);
-}
-
-void Sender::on_duplicate(Time now) {
-  ++duplicates_;
-  ++counters_.duplicate_acks;
-  if (in_recovery_) {
-    recovery_window_ += mss_;  // RFC 6582 §3.2 step 2, a segment has left the network
-    return;
+  if (timer_ == Timer::retransmit) arm(Timer::none, Time::never());
+  if (now >= mss_raise_at_ && phase_ == Phase::open) {
+    mss_raise_at_ = Time::never();
+    set_mss(mss_agreed_);
   }
-  if (duplicates_ != duplicates_for_fast_retransmit || nxt_ != max_) return;
-  // RFC 6582 §3.2 step 2: duplicates of what a recovery sent twice are no loss. The exception is
-  // §4.1: if the last acknowledgement moved by little, the receiver had kept little, so they are.
-  const bool beyond = una_ > recover_;
-  const bool kept_little = congestion_.cwnd_bytes() > mss_ && last_advance_ <= 4 * mss_;
-  if (beyond || kept_little) enter_recovery(now);
 }
 
-void Sender::enter_recovery(Time now) {
-  // What limited transmit let out does not count (RFC 5681 §3.2 step 2); it is what exceeds cwnd.
-  congestion_.on_congestion(CongestionCause::loss,
-                            std::min(flight_bytes(), congestion_.cwnd_bytes()), now);
-  recovery_window_ = congestion_.ssthresh_bytes() + duplicates_for_fast_retransmit * mss_;
-  recover_ = max_;
-  in_recovery_ = true;
-  first_partial_ack_ = true;
-  retransmit_now_ = true;
-  ++counters_.fast_retransmits;
-}
-
-bool Sender::on_advance_in_recovery(std::uint32_t acked, Time now) {
-  if (una_ >= recover_) {  // full acknowledgement, RFC 6582 §3.2 step 3
-    in_recovery_ = false;
-    retransmit_now_ = false;
-    duplicates_ = 0;
-    congestion_.on_recovered(flight_bytes(), now);
-    return true;
+/// RFC 8985 §7.4.2.
+void Sender::take_tail_probe(const AckIn& ack, const Feedback& feedback, Time now) {
+  if (!tail_probe_.out || ack.ack.before(seq_of(tail_probe_.end))) return;
+  const bool repeated = tail_probe_.retransmission;
+  const bool beyond = una_ > tail_probe_.end;
+  const bool answered_twice = !feedback.advances && ack.bare && ack.sacks.count == 0;
+  if (repeated && !feedback.dsack && !answered_twice && !beyond) return;  // wait for more
+  tail_probe_ = {};
+  // The probe alone has filled the hole: there was a loss, and it counts.
+  if (repeated && beyond && !feedback.dsack && phase_ == Phase::open) {
+    reduce(CongestionCause::loss, now);
+    congestion_.on_recovered(in_flight_bytes(), now);
   }
-  // Partial: the next hole starts at una. The timer starts anew only for the first one, so that
-  // many losses in one window end in slow start rather than in one retransmission a round trip.
-  recovery_window_ = recovery_window_ > acked ? recovery_window_ - acked : 0;
-  if (acked >= mss_) recovery_window_ += mss_;
-  recovery_window_ = std::max(recovery_window_, mss_);
-  retransmit_now_ = true;
-  return std::exchange(first_partial_ack_, false);
+}
+
+void Sender::steer(const Feedback& feedback, Time now) {
+  if (reducing()) {
+    const bool safe = feedback.advances && feedback.lost_bytes == 0;
+    prr_window_ = std::max(prr_.on_ack(feedback.delivered_bytes, in_flight_bytes(),
+                                       congestion_.ssthresh_bytes(), mss_, safe),
+                           mss_);
+  }
+  if (feedback.delivered_bytes > 0) {
+    // What waited for a longer segment was not left unused.
+    const std::uint32_t peak = flight_peak_ + awaited_bytes(congestion_.cwnd_bytes());
+    congestion_.on_ack({.now = now,
+                        .acked_bytes = feedback.acked_bytes,
+                        .delivered_bytes = feedback.delivered_bytes,
+                        .lost_bytes = feedback.lost_bytes,
+                        .in_flight_bytes = in_flight_bytes(),
+                        .flight_peak_bytes = peak,
+                        .rtt = feedback.rtt,
+                        .rtt_min = rtt_min(),
+                        .srtt = rtt_.srtt(),
+                        .round_start = feedback.rate.round_start,
+                        .in_recovery = feedback.was_reducing || reducing(),
+                        .after_timeout = feedback.was_loss || phase_ == Phase::loss,
+                        .delivered_total = rate_.delivered(),
+                        .delivery_rate = feedback.rate.bytes_per_second,
+                        .application_limited = feedback.rate.application_limited});
+  }
+  if (!pacing_ || !rtt_.has_sample()) return;
+  std::uint64_t rate = congestion_.pacing_rate();
+  if (rate == 0) {
+    const std::uint32_t cwnd = congestion_.cwnd_bytes();
+    const std::uint64_t percent =
+        cwnd < congestion_.ssthresh_bytes() ? pacing_percent_slow_start : pacing_percent_avoidance;
+    const auto srtt = static_cast<std::uint64_t>(std::max<std::int64_t>(rtt_.srtt().ns, 1));
+    rate = std::max<std::uint64_t>(std::uint64_t{cwnd} * percent * 10'000'000U / srtt, mss_);
+  }
+  pacer_.set(rate, std::uint64_t{pacing_burst_segments} * mss_);
+  release_at_ = pacer_.allows(now) ? Time::never() : pacer_.release_at();
 }
 
 }  // namespace strictsend::tcp

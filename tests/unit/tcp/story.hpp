@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/transport/tcp/connection.hpp"
@@ -50,6 +52,8 @@ class Story {
 
   // The peer. Each sends one segment.
   Story& ack(std::uint64_t number, std::optional<std::uint16_t> window = {});
+  using Blocks = std::initializer_list<std::pair<std::uint64_t, std::uint64_t>>;
+  Story& sack(std::uint64_t number, Blocks blocks);  ///< SACK blocks, or a D-SACK first
   Story& data(std::uint32_t seq, std::uint32_t bytes);
   Story& fin(std::uint32_t seq, std::uint32_t bytes = 0);
   Story& rst(std::uint32_t seq);
@@ -85,6 +89,7 @@ class Story {
 
   StorySetup setup_;
   Time now_;
+  std::unique_ptr<RunPool> runs_;  // stories move
   Connection connection_;
   Outcome outcome_;
   std::deque<SegmentOut> wire_;
