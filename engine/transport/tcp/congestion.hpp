@@ -68,4 +68,32 @@ constexpr std::uint32_t initial_window_bytes(std::uint32_t mss_bytes) {
   return std::min(10 * mss_bytes, std::max(2 * mss_bytes, std::uint32_t{14600}));
 }
 
+/// What the algorithms with slow start keep.
+struct CongestionWindow {
+  explicit constexpr CongestionWindow(std::uint32_t mss)
+      : mss_bytes(mss), cwnd_bytes(initial_window_bytes(mss)) {}
+
+  std::uint32_t mss_bytes;
+  std::uint32_t cwnd_bytes;
+  std::uint32_t ssthresh_bytes = cwnd_bytes_max;  ///< until the first reduction
+
+  [[nodiscard]] constexpr bool in_slow_start() const { return cwnd_bytes < ssthresh_bytes; }
+  /// RFC 5681 §4.1
+  [[nodiscard]] constexpr std::uint32_t restart_bytes() const {
+    return std::min(initial_window_bytes(mss_bytes), cwnd_bytes);
+  }
+  /// RFC 7661 §4.1 in its simplest form: a window that was not filled says nothing about the path.
+  [[nodiscard]] constexpr bool was_filled(const AckSample& ack) const {
+    return ack.flight_peak_bytes + mss_bytes > cwnd_bytes;
+  }
+  constexpr void grow(std::uint32_t bytes) {
+    cwnd_bytes = std::min(cwnd_bytes_max, cwnd_bytes + bytes);
+  }
+  /// The path MTU changed.
+  constexpr void set_mss(std::uint32_t mss) {
+    mss_bytes = mss;
+    cwnd_bytes = std::max(cwnd_bytes, mss);
+  }
+};
+
 }  // namespace strictsend::tcp

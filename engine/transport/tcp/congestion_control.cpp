@@ -10,6 +10,8 @@ namespace strictsend::tcp {
 CongestionControl::Any CongestionControl::made(CongestionAlgorithm algorithm,
                                                std::uint32_t mss_bytes) {
   switch (algorithm) {
+    case CongestionAlgorithm::cubic:
+      return Cubic(mss_bytes);
     case CongestionAlgorithm::reno:
       return Reno(mss_bytes);
   }

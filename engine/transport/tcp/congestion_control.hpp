@@ -5,11 +5,12 @@
 #include <variant>
 
 #include "engine/transport/tcp/congestion.hpp"
+#include "engine/transport/tcp/cubic.hpp"
 #include "engine/transport/tcp/reno.hpp"
 
 namespace strictsend::tcp {
 
-enum class CongestionAlgorithm : std::uint8_t { reno };
+enum class CongestionAlgorithm : std::uint8_t { cubic, reno };
 
 /// The algorithm that a connection was opened with. What each call means: congestion.hpp.
 ///
@@ -34,7 +35,7 @@ class CongestionControl {
   void set_mss(std::uint32_t mss_bytes);
 
  private:
-  using Any = std::variant<Reno>;
+  using Any = std::variant<Cubic, Reno>;
   static Any made(CongestionAlgorithm algorithm, std::uint32_t mss_bytes);
 
   Any algorithm_;

@@ -15,88 +15,61 @@ std::uint32_t reduced(std::uint32_t in_flight_bytes, CongestionCause cause) {
 }
 }  // namespace
 
-Reno::Reno(std::uint32_t mss_bytes) : mss_(mss_bytes), cwnd_(initial_window_bytes(mss_bytes)) {}
-
-void Reno::grow(std::uint32_t bytes) {
-  cwnd_ = std::min(cwnd_bytes_max, cwnd_ + bytes);
-}
-
 void Reno::on_ack(const AckSample& ack) {
   if (ack.in_recovery) return;
   std::uint32_t acked = ack.acked_bytes;
-  if (cwnd_ < ssthresh_) {
-    // A window that was not filled says nothing about the path: RFC 7661 §4.1 in its simplest form.
-    // In slow start half is enough, because growth doubles it.
-    if (cwnd_ / 2 >= ack.flight_peak_bytes) return;
-    // After a timeout one acknowledgement may cover much that the receiver had kept; it must not
-    // let a burst out (RFC 3465 §2.3). Otherwise the bound is the one that RFC 9406 §4.3 recommends
-    // for senders that do not pace: receivers that coalesce acknowledge many segments at once.
-    const std::uint32_t bound = (ack.after_timeout ? 1 : 8) * mss_;
-    const std::uint32_t step = std::min({acked, bound, ssthresh_ - cwnd_});
-    grow(step);
-    acked -= step;
-    if (cwnd_ < ssthresh_ || ack.after_timeout) return;
-  }
+  if (window_.in_slow_start()) acked = slow_start_.on_ack(window_, ack);
+  if (window_.in_slow_start() || !window_.was_filled(ack)) return;
   // RFC 5681 §3.1: one segment for each window acknowledged.
-  if (ack.flight_peak_bytes + mss_ <= cwnd_) return;
-  acked_in_avoidance_ = std::min(acked_in_avoidance_ + std::min(acked, cwnd_), 2 * cwnd_);
-  if (acked_in_avoidance_ >= cwnd_) {
-    acked_in_avoidance_ -= cwnd_;
-    grow(mss_);
+  const std::uint32_t cwnd = window_.cwnd_bytes;
+  acked_in_avoidance_ = std::min(acked_in_avoidance_ + std::min(acked, cwnd), 2 * cwnd);
+  if (acked_in_avoidance_ >= cwnd) {
+    acked_in_avoidance_ -= cwnd;
+    window_.grow(window_.mss_bytes);
   }
 }
 
 void Reno::remember() {
   // A reduction that is not carried out yet is not taken back with the one after it.
-  undo_cwnd_ = reducing_ ? std::min(cwnd_, ssthresh_) : cwnd_;
-  undo_ssthresh_ = ssthresh_;
+  undo_cwnd_ =
+      reducing_ ? std::min(window_.cwnd_bytes, window_.ssthresh_bytes) : window_.cwnd_bytes;
+  undo_ssthresh_ = window_.ssthresh_bytes;
 }
 
 void Reno::on_congestion(CongestionCause cause, std::uint32_t in_flight_bytes, Time /*now*/) {
   remember();
-  ssthresh_ = std::max(reduced(in_flight_bytes, cause), 2 * mss_);
+  window_.ssthresh_bytes = std::max(reduced(in_flight_bytes, cause), 2 * window_.mss_bytes);
   acked_in_avoidance_ = 0;
   reducing_ = true;
 }
 
 void Reno::on_recovered(std::uint32_t /*in_flight_bytes*/, Time /*now*/) {
+  if (!reducing_) return;  // it was taken back
   reducing_ = false;
-  cwnd_ = ssthresh_;  // RFC 6937 §3: what its window converges to
+  window_.cwnd_bytes = window_.ssthresh_bytes;  // RFC 6937 §3: what its window converges to
 }
 
 void Reno::on_timeout(std::uint32_t in_flight_bytes, bool repeated, Time /*now*/) {
-  if (!repeated) {
+  if (!repeated) {  // RFC 5681 §3.1, last rule
     remember();
-    ssthresh_ = std::max(in_flight_bytes / 2, 2 * mss_);  // RFC 5681 §3.1, last rule
+    window_.ssthresh_bytes = std::max(in_flight_bytes / 2, 2 * window_.mss_bytes);
   }
   reducing_ = false;
-  cwnd_ = mss_;
+  window_.cwnd_bytes = window_.mss_bytes;
   acked_in_avoidance_ = 0;
 }
 
 void Reno::undo(Time /*now*/) {
   if (undo_cwnd_ == 0) return;
-  cwnd_ = std::max(cwnd_, undo_cwnd_);
-  ssthresh_ = std::max(ssthresh_, undo_ssthresh_);
+  window_.cwnd_bytes = std::max(window_.cwnd_bytes, undo_cwnd_);
+  window_.ssthresh_bytes = std::max(window_.ssthresh_bytes, undo_ssthresh_);
+  slow_start_ = {};  // its round trips are from before
   undo_cwnd_ = 0;
   reducing_ = false;
 }
 
-std::uint32_t Reno::restart_window_bytes() const {
-  return std::min(initial_window_bytes(mss_), cwnd_);
-}
-
 void Reno::on_idle(Time /*now*/) {
-  cwnd_ = restart_window_bytes();  // RFC 5681 §4.1
-}
-
-void Reno::start_with_one_segment() {
-  cwnd_ = mss_;
-}
-
-void Reno::set_mss(std::uint32_t mss_bytes) {
-  mss_ = mss_bytes;
-  cwnd_ = std::max(cwnd_, mss_);
+  window_.cwnd_bytes = window_.restart_bytes();
 }
 
 }  // namespace strictsend::tcp

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "engine/transport/tcp/congestion.hpp"
+#include "engine/transport/tcp/hystart.hpp"
 
 namespace strictsend::tcp {
 
@@ -15,11 +16,11 @@ class Reno {
  public:
   static constexpr bool uses_prr = true;
 
-  explicit Reno(std::uint32_t mss_bytes);
+  explicit Reno(std::uint32_t mss_bytes) : window_(mss_bytes) {}
 
-  [[nodiscard]] std::uint32_t cwnd_bytes() const { return cwnd_; }
-  [[nodiscard]] std::uint32_t ssthresh_bytes() const { return ssthresh_; }
-  [[nodiscard]] std::uint32_t restart_window_bytes() const;
+  [[nodiscard]] std::uint32_t cwnd_bytes() const { return window_.cwnd_bytes; }
+  [[nodiscard]] std::uint32_t ssthresh_bytes() const { return window_.ssthresh_bytes; }
+  [[nodiscard]] std::uint32_t restart_window_bytes() const { return window_.restart_bytes(); }
   [[nodiscard]] std::uint64_t pacing_rate() const { return 0; }
 
   void on_ack(const AckSample& ack);
@@ -28,16 +29,14 @@ class Reno {
   void on_timeout(std::uint32_t in_flight_bytes, bool repeated, Time now);
   void undo(Time now);
   void on_idle(Time now);
-  void start_with_one_segment();
-  void set_mss(std::uint32_t mss_bytes);
+  void start_with_one_segment() { window_.cwnd_bytes = window_.mss_bytes; }
+  void set_mss(std::uint32_t mss_bytes) { window_.set_mss(mss_bytes); }
 
  private:
   void remember();
-  void grow(std::uint32_t bytes);
 
-  std::uint32_t mss_;
-  std::uint32_t cwnd_;
-  std::uint32_t ssthresh_ = cwnd_bytes_max;
+  CongestionWindow window_;
+  HyStart slow_start_;
   std::uint32_t acked_in_avoidance_ = 0;
   bool reducing_ = false;  // between on_congestion and on_recovered: ssthresh is set, cwnd not yet
 
