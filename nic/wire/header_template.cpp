@@ -64,6 +64,14 @@ class OptionWriter {
       STRICTSEND_ASSERT(*options.window_scale <= window_scale_max);
       put(word(option_nop, option_window_scale, 3, *options.window_scale));
     }
+    if (const SackBlocks& sack = options.sack_blocks; sack.count != 0) {
+      put(word(option_nop, option_nop, option_sack,
+               static_cast<std::uint8_t>(2 + sizeof(SackBlock) * sack.count)));
+      for (const SackBlock& block : sack.view()) {
+        put(block.begin);
+        put(block.end);
+      }
+    }
     return sum_;
   }
 
@@ -87,7 +95,8 @@ class OptionWriter {
 std::uint16_t offset_flags(std::size_t tcp_bytes, const TcpFlags& flags) {
   return static_cast<std::uint16_t>((tcp_bytes / 4) << 12 | (flags.fin ? 0x01U : 0U) |
                                     (flags.syn ? 0x02U : 0U) | (flags.rst ? 0x04U : 0U) |
-                                    (flags.psh ? 0x08U : 0U) | (flags.ack ? 0x10U : 0U));
+                                    (flags.psh ? 0x08U : 0U) | (flags.ack ? 0x10U : 0U) |
+                                    (flags.ece ? 0x40U : 0U) | (flags.cwr ? 0x80U : 0U));
 }
 
 constexpr nic::ChecksumRequest tcp_checksum_request{.start_bytes = ethernet_bytes + ipv4_bytes_min,
@@ -138,12 +147,15 @@ OffloadedHeader TcpHeaderTemplate::emit_for_segmentation(std::span<std::byte> in
 TcpHeaderTemplate::Written TcpHeaderTemplate::write(std::span<std::byte> into,
                                                     const TcpSegmentHeader& segment) const {
   const std::size_t tcp_bytes = tcp_bytes_min + tcp_option_bytes(segment.options);
+  STRICTSEND_ASSERT(tcp_bytes <= tcp_bytes_max && segment.ecn <= ecn_mask);
   STRICTSEND_ASSERT(ethernet_bytes + ipv4_bytes_min + tcp_bytes <= into.size());
 
   // In place, field by field: a copy made elsewhere would be read back right after narrow stores,
   // which stalls.
   Headers* headers = ::new (into.data()) Headers(headers_);
-  finish(headers->ip, ip_sum_, ipv4_bytes_min + tcp_bytes + segment.payload_bytes);
+  // The rest of the type of service is 0.
+  headers->ip.type_of_service = segment.ecn;
+  finish(headers->ip, ip_sum_ + segment.ecn, ipv4_bytes_min + tcp_bytes + segment.payload_bytes);
   headers->tcp.seq = segment.seq;
   headers->tcp.ack = segment.ack;
   headers->tcp.data_offset_flags = offset_flags(tcp_bytes, segment.flags);

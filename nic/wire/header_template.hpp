@@ -26,6 +26,7 @@ struct TcpSegmentHeader {
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
   std::uint16_t window = 0;  ///< as on the wire, already scaled down
+  std::uint8_t ecn = 0;      ///< for the IP header, RFC 3168 §5
   TcpFlags flags;
   TcpOptions options;
   std::uint32_t payload_bytes = 0;

@@ -45,6 +45,7 @@ Parsed<Ipv4PacketView> parse_ipv4_packet(std::span<const std::byte> frame) {
                         .destination_mac = ethernet.destination,
                         .source = ip.source,
                         .destination = ip.destination,
+                        .ecn = static_cast<std::uint8_t>(ip.type_of_service & ecn_mask),
                         .protocol = ip.protocol,
                         .payload = packet.subspan(header_bytes, total_bytes - header_bytes)};
 }

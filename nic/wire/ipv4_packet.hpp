@@ -18,6 +18,7 @@ struct Ipv4PacketView {
   nic::MacAddress destination_mac{};
   Ipv4Address source{};
   Ipv4Address destination{};
+  std::uint8_t ecn = 0;  ///< RFC 3168 §5
   std::uint8_t protocol = 0;
   std::span<const std::byte> payload;  ///< by the total length: Ethernet padding is cut off
 };

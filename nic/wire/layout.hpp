@@ -101,12 +101,20 @@ inline constexpr std::uint8_t protocol_icmp = 1;
 inline constexpr std::uint8_t protocol_tcp = 6;
 inline constexpr std::uint8_t protocol_udp = 17;
 
-/// Option kinds: RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC 2018 §2.
+/// The ECN field, in the low bits of IPv4's type of service and IPv6's traffic class. RFC 3168 §5.
+inline constexpr std::uint8_t ecn_mask = 3;
+inline constexpr std::uint8_t ecn_not_ect = 0;
+inline constexpr std::uint8_t ecn_ect1 = 1;
+inline constexpr std::uint8_t ecn_ect0 = 2;
+inline constexpr std::uint8_t ecn_ce = 3;
+
+/// Option kinds: RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC 2018 §2 and §3.
 inline constexpr std::uint8_t option_end = 0;
 inline constexpr std::uint8_t option_nop = 1;
 inline constexpr std::uint8_t option_mss = 2;
 inline constexpr std::uint8_t option_window_scale = 3;
 inline constexpr std::uint8_t option_sack_permitted = 4;
+inline constexpr std::uint8_t option_sack = 5;
 inline constexpr std::uint8_t option_timestamps = 8;
 
 /// Copies a layout out of `bytes`, which hold at least its size.

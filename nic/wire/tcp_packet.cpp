@@ -5,6 +5,21 @@
 
 namespace strictsend::wire {
 
+namespace {
+
+/// Whole blocks. A TCP header has no room for more than four.
+SackBlocks load_sack_blocks(std::span<const std::byte> bytes) {
+  SackBlocks sack;
+  while (!bytes.empty() && sack.count < SackBlocks::count_max) {
+    sack.blocks[sack.count++] = {.begin = load<be32>(bytes.data()).get(),
+                                 .end = load<be32>(bytes.data() + 4).get()};
+    bytes = bytes.subspan(sizeof(SackBlock));
+  }
+  return sack;
+}
+
+}  // namespace
+
 std::optional<TcpOptions> parse_tcp_options(std::span<const std::byte> bytes, bool syn) {
   TcpOptions options;
   while (!bytes.empty()) {
@@ -38,6 +53,11 @@ std::optional<TcpOptions> parse_tcp_options(std::span<const std::byte> bytes, bo
         options.timestamps =
             TcpTimestamps{.value = load<be32>(value).get(), .echo = load<be32>(value + 4).get()};
         break;
+      case option_sack:
+        if (length < 2 + sizeof(SackBlock) || (length - 2) % sizeof(SackBlock) != 0)
+          return std::nullopt;
+        if (!syn) options.sack_blocks = load_sack_blocks(bytes.subspan(2, length - 2));
+        break;
       default:
         break;
     }
@@ -68,7 +88,9 @@ Parsed<TcpPacketView> parse_tcp_packet(std::span<const std::byte> frame, nic::Rx
                        .syn = (offset_flags & 0x02) != 0,
                        .rst = (offset_flags & 0x04) != 0,
                        .psh = (offset_flags & 0x08) != 0,
-                       .ack = (offset_flags & 0x10) != 0};
+                       .ack = (offset_flags & 0x10) != 0,
+                       .ece = (offset_flags & 0x40) != 0,
+                       .cwr = (offset_flags & 0x80) != 0};
   const std::optional<TcpOptions> options =
       parse_tcp_options(segment.subspan(tcp_bytes_min, header_bytes - tcp_bytes_min), flags.syn);
   if (!options) return refuse(ParseError::tcp_options);
@@ -82,6 +104,7 @@ Parsed<TcpPacketView> parse_tcp_packet(std::span<const std::byte> frame, nic::Rx
                        .seq = tcp.seq.get(),
                        .ack = tcp.ack.get(),
                        .window = tcp.window.get(),
+                       .ecn = ip->ecn,
                        .flags = flags,
                        .options = *options,
                        .payload = segment.subspan(header_bytes)};

@@ -21,6 +21,7 @@ struct TcpPacketView {
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
   std::uint16_t window = 0;  ///< as on the wire, unscaled
+  std::uint8_t ecn = 0;      ///< of the IP header, RFC 3168 §5
   TcpFlags flags;
   TcpOptions options;
   std::span<const std::byte> payload;

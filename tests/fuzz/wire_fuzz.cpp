@@ -50,6 +50,7 @@ void write_again(const wire::TcpPacketView& packet) {
       .seq = packet.seq,
       .ack = packet.ack,
       .window = packet.window,
+      .ecn = packet.ecn,
       .flags = packet.flags,
       .options = packet.options,
       .payload_bytes = static_cast<std::uint32_t>(packet.payload.size())};
@@ -65,6 +66,7 @@ void write_again(const wire::TcpPacketView& packet) {
                     again->destination_port == packet.destination_port);
   STRICTSEND_ASSERT(again->seq == packet.seq && again->ack == packet.ack);
   STRICTSEND_ASSERT(again->window == packet.window && again->flags == packet.flags);
+  STRICTSEND_ASSERT(again->ecn == packet.ecn);
   STRICTSEND_ASSERT(again->options == packet.options);
   STRICTSEND_ASSERT(std::ranges::equal(again->payload, packet.payload));
 }

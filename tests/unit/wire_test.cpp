@@ -275,6 +275,8 @@ TEST(TcpOptions, of_a_wrong_length_or_beyond_the_header_are_refused) {
            "05000000",                  // a length that would never end
            "fe010000",                  // a length that does not hold itself
            "fe050000",                  // beyond the header
+           "05020101",                  // SACK without a block
+           "0509000000000000000a0000",  // SACK of a block less a byte
        }) {
     EXPECT_EQ(refusal(frame_with_options(options)), ParseError::tcp_options) << options;
   }
@@ -295,7 +297,70 @@ TEST(TcpOptions, unknown_ones_are_skipped_and_nothing_is_read_behind_the_end) {
   EXPECT_EQ(options_of("0303000002040200", true), TcpOptions{.window_scale = 0});
   EXPECT_EQ(options_of("020405b40402030307010101", false), TcpOptions{})
       << "a SYN's options elsewhere";
-  EXPECT_EQ(options_of("0101050a0000000100000002", false), TcpOptions{}) << "SACK blocks";
+}
+
+TEST(TcpOptions, rfc2018_3_sack_blocks_are_read_but_from_no_syn) {
+  const auto blocks_of = [](std::string_view hex, bool syn) {
+    const Bytes frame = frame_with_options(hex, syn);
+    const auto packet = parse_tcp_packet(frame, RxChecksum::unknown);
+    EXPECT_TRUE(packet) << to_string(packet.error());
+    return packet ? packet->options.sack_blocks : SackBlocks{};
+  };
+  constexpr std::string_view one = "0101050a0000000100000002";
+  EXPECT_EQ(blocks_of(one, false), (SackBlocks{.blocks = {{{1, 2}}}, .count = 1}));
+  EXPECT_EQ(blocks_of(one, true), SackBlocks{});
+  EXPECT_EQ(
+      blocks_of("0101052200000001000000020000000300000004fffffffe000000050000000600000007", false),
+      (SackBlocks{.blocks = {{{1, 2}, {3, 4}, {0xfffffffe, 5}, {6, 7}}}, .count = 4}));
+}
+
+TEST(TcpOptions, rfc2018_3_three_sack_blocks_fit_beside_timestamps) {
+  EXPECT_EQ(sack_blocks_max({}), 4U);
+  EXPECT_EQ(sack_blocks_max({.timestamps = TcpTimestamps{}}), 3U);
+  TcpSegmentHeader segment{.flags = {.ack = true}};
+  for (const bool timestamps : {false, true}) {
+    segment.options = {};
+    if (timestamps) segment.options.timestamps = TcpTimestamps{.value = 5, .echo = 6};
+    const std::size_t count_max = sack_blocks_max(segment.options);
+    for (std::uint8_t count = 1; count <= count_max; ++count) {
+      segment.options.sack_blocks.count = count;
+      segment.options.sack_blocks.blocks[count - 1U] = {.begin = 0xffffff00U + count,
+                                                        .end = 0xa0000000U + count};
+      const Bytes frame = tcp_frame(segment, bytes_of("odd"));
+      const std::size_t sack_begin = tcp_begin + tcp_bytes_min + (timestamps ? 12 : 0);
+      EXPECT_EQ(frame.size(), sack_begin + 4 + std::size_t{8} * count + 3);
+      EXPECT_EQ(Bytes(&frame[sack_begin], &frame[sack_begin + 3]), from_hex("010105"));
+      const auto packet = parse_tcp_packet(frame, RxChecksum::unknown);
+      ASSERT_TRUE(packet) << to_string(packet.error());
+      EXPECT_EQ(packet->options, segment.options);
+    }
+  }
+}
+
+TEST(TcpOptionsDeathTest, asserts_that_the_header_has_room_for_the_sack_blocks) {
+  EXPECT_DEATH(tcp_frame({.options = {.timestamps = TcpTimestamps{}, .sack_blocks = {.count = 4}}}),
+               "tcp_bytes_max");
+}
+
+TEST(TcpHeaderTemplate, rfc3168_every_ecn_field_and_flag_is_read_back) {
+  for (const std::uint8_t ecn : {ecn_not_ect, ecn_ect0, ecn_ect1, ecn_ce}) {
+    for (unsigned choice = 0; choice < 4; ++choice) {
+      const TcpFlags flags{.ack = true, .ece = (choice & 1) != 0, .cwr = (choice & 2) != 0};
+      const Bytes frame = tcp_frame({.ecn = ecn, .flags = flags}, bytes_of("payload"));
+      EXPECT_EQ(std::to_integer<unsigned>(frame[ip_begin + 1]), ecn);
+      const auto packet = parse_tcp_packet(frame, RxChecksum::unknown);
+      ASSERT_TRUE(packet) << to_string(packet.error());
+      EXPECT_EQ(packet->ecn, ecn);
+      EXPECT_EQ(packet->flags, flags);
+    }
+  }
+  // The other six bits are for differentiated services (RFC 2474 §3).
+  Bytes marked = tcp_frame({.flags = {.ack = true}});
+  marked[ip_begin + 1] = std::byte{0xff};
+  mend_ip_checksum(marked);
+  const auto packet = parse_tcp_packet(marked, RxChecksum::unknown);
+  ASSERT_TRUE(packet) << to_string(packet.error());
+  EXPECT_EQ(packet->ecn, ecn_ce);
 }
 
 // Writing what a kernel would have sent.
