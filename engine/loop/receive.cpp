@@ -14,7 +14,7 @@ tcp::SegmentIn segment_in(const wire::TcpPacketView& packet) {
   segment.ack = tcp::Seq(packet.ack);
   segment.window = packet.window;
   segment.flags = {packet.flags.fin, packet.flags.syn, packet.flags.rst, packet.flags.psh,
-                   packet.flags.ack};
+                   packet.flags.ack, packet.flags.ece, packet.flags.cwr};
   segment.payload_bytes = static_cast<std::uint32_t>(packet.payload.size());
   if (packet.options.timestamps) {
     segment.timestamps =
@@ -22,6 +22,9 @@ tcp::SegmentIn segment_in(const wire::TcpPacketView& packet) {
   }
   segment.syn_options = {packet.options.mss, packet.options.window_scale,
                          packet.options.sack_permitted};
+  for (const wire::SackBlock& block : packet.options.sack_blocks.view())
+    segment.sacks.add({tcp::Seq(block.begin), tcp::Seq(block.end)});
+  segment.congestion_experienced = packet.ecn == wire::ecn_ce;
   return segment;
 }
 

@@ -15,7 +15,8 @@ wire::TcpSegmentHeader wire_header(const tcp::SegmentOut& segment) {
   header.ack = segment.ack.raw();
   header.window = segment.window;
   header.flags = {segment.flags.fin, segment.flags.syn, segment.flags.rst, segment.flags.psh,
-                  segment.flags.ack};
+                  segment.flags.ack, segment.flags.ece, segment.flags.cwr};
+  if (segment.ecn_capable) header.ecn = wire::ecn_ect0;
   header.options.mss = segment.syn_options.mss;
   header.options.window_scale = segment.syn_options.window_scale;
   header.options.sack_permitted = segment.syn_options.sack_permitted;

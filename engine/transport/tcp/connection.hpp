@@ -23,7 +23,7 @@ struct Config {
   /// Most payload of one segment, when the port cuts it into packets (TCP segmentation offload);
   /// below two MSS: it cuts none.
   std::uint32_t segment_bytes_max = 0;
-  CongestionAlgorithm congestion = CongestionAlgorithm::reno;
+  CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
   bool sack = true;    ///< agree on selective acknowledgements if the peer offers them
   bool ecn = true;     ///< agree on explicit congestion notification if the peer asks (RFC 3168)
   bool pacing = true;  ///< spread what an acknowledgement lets out over the round trip

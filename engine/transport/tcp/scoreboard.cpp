@@ -100,11 +100,13 @@ bool Scoreboard::join_next(std::uint32_t number) {
   const Run& next = ref(run.next);
   if (next.state != run.state) return false;
   if (run.state == RunState::in_flight && next.stamp.sent_at != run.stamp.sent_at) return false;
-  if (run.state != RunState::sacked && next.retransmitted != run.retransmitted) return false;
+  const bool again = run.retransmitted || next.retransmitted;
+  if (run.state == RunState::in_flight && next.retransmitted != run.retransmitted) return false;
   const std::uint32_t bytes = next.bytes;
   remove(run.next);
   count(run.state, bytes, true);
   run.bytes += bytes;
+  run.retransmitted = again;
   return true;
 }
 
@@ -229,6 +231,13 @@ std::uint32_t Scoreboard::lose_head(std::uint32_t bytes) {
 
 std::uint32_t Scoreboard::lose_all() {
   return mark_lost([](const Run&) { return true; }, [](const Run&) { return true; });
+}
+
+void Scoreboard::join_lost() {
+  for (std::uint32_t number = lost_hint_; number != 0; number = ref(number).next) {
+    while (ref(number).state == RunState::lost && join_next(number)) {
+    }
+  }
 }
 
 void Scoreboard::forget_sacks() {

@@ -162,6 +162,7 @@ class Scoreboard {
   /// Up to so many of the first bytes, if they are in flight.
   std::uint32_t lose_head(std::uint32_t bytes);
   std::uint32_t lose_all();  ///< that are in flight
+  void join_lost();          ///< so that packets of another size may be cut of it
   void forget_sacks();       ///< the receiver has dropped what it had: that is lost too
   void unlose();             ///< it was on its way after all: RFC 4015 §3
   void clear();

@@ -26,7 +26,7 @@ struct SenderSetup {
   std::uint32_t peer_window_bytes = 0;
   Duration rto_min;
   Duration rto_max;
-  CongestionAlgorithm congestion = CongestionAlgorithm::reno;
+  CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
   bool sack = false;   ///< the peer tells what it has: RFC 2018
   bool pacing = true;  ///< spread what an acknowledgement lets out
   std::uint32_t mss_base_bytes =
@@ -235,7 +235,7 @@ class Sender {
   void arm_undo();
   void on_timeout(Time now);
   void take_for_lost(Time now);
-  void suspect_black_hole(Time now);
+  bool suspect_black_hole(Time now);
 
   // Timers (sender_timers.cpp).
   [[nodiscard]] Duration persist_interval() const;
@@ -278,6 +278,7 @@ class Sender {
   bool owes_cwr_ = false;
   std::uint32_t duplicates_ = 0;       // in a row, without SACK
   std::uint32_t duplicate_bytes_ = 0;  // that these tell to have arrived
+  std::uint32_t flight_before_ = 0;  // outstanding before the acknowledgement that is being taken
   std::uint32_t last_advance_ = 0;     // bytes that the last cumulative acknowledgement moved
   std::uint32_t prr_window_ = 0;
   Position recover_ = 0;  // nxt_ when the phase was entered

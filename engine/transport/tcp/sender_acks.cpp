@@ -33,6 +33,7 @@ AckKind Sender::on_ack(const AckIn& ack, Time now) {
   feedback.acked_bytes = static_cast<std::uint32_t>(position - una_);
   feedback.advances = position > una_;
   feedback.was_reducing = reducing();
+  flight_before_ = flight_bytes();
   feedback.was_loss = phase_ == Phase::loss;
   take_delivered(ack, position, feedback, now);
   if (!sack_ && !old) take_without_sack(ack, window_changed, feedback);

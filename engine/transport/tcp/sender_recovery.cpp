@@ -76,9 +76,9 @@ void Sender::arm_undo() {
 
 void Sender::reduce(CongestionCause cause, Time now) {
   // What limited transmit let out does not count (RFC 5681 §3.2 step 2); it is what exceeds cwnd.
-  const std::uint32_t flight = std::min(flight_bytes(), congestion_.cwnd_bytes());
+  const std::uint32_t flight = std::min(flight_before_, congestion_.cwnd_bytes());
   congestion_.on_congestion(cause, flight, now);
-  prr_.begin(flight_bytes());
+  prr_.begin(flight_before_);
   prr_window_ = std::max(in_flight_bytes(), mss_);
   recover_ = nxt_;
   tail_probe_ = {};
@@ -152,7 +152,7 @@ void Sender::on_timeout(Time now) {
 
 /// Nothing has come back for so long that what is outstanding cannot be on its way any more.
 void Sender::take_for_lost(Time now) {
-  suspect_black_hole(now);
+  const bool smaller = suspect_black_hole(now);
   congestion_.on_timeout(flight_bytes(), unanswered_ > 1, now);
   // What stands at una and was SACKed has been dropped again: RFC 2018 §8.
   if (!board_.empty() && board_.head()->state == RunState::sacked) board_.forget_sacks();
@@ -163,6 +163,7 @@ void Sender::take_for_lost(Time now) {
                      return all || run.begin == una ||
                             rack_.expired(run, now, rtt_min(), rtt_.srtt());
                    });
+  if (smaller) board_.join_lost();
   if (phase_ != Phase::loss) arm_undo();
   phase_ = Phase::loss;
   recover_ = nxt_;
@@ -173,12 +174,14 @@ void Sender::take_for_lost(Time now) {
   probe_deadline_ = reorder_deadline_ = Time::never();
 }
 
-void Sender::suspect_black_hole(Time now) {
-  if (mss_base_ == 0 || unanswered_ < timeouts_of_a_black_hole) return;
+/// Whether packets are smaller from now on.
+bool Sender::suspect_black_hole(Time now) {
+  if (mss_base_ == 0 || unanswered_ < timeouts_of_a_black_hole) return false;
   const std::uint32_t smaller = mss_ > mss_base_ ? mss_base_ : mss_floor_bytes;
-  if (mss_ <= smaller || flight_bytes() <= smaller) return;
+  if (mss_ <= smaller || flight_bytes() <= smaller) return false;
   set_mss(smaller);
   mss_raise_at_ = now + mss_raise_interval;
+  return true;
 }
 
 void Sender::on_path_mss(std::uint32_t mss_bytes, Time now) {
@@ -188,6 +191,7 @@ void Sender::on_path_mss(std::uint32_t mss_bytes, Time now) {
   // It was size, not congestion, so the window stays as it is.
   undo_ = {};
   board_.lose_all();
+  board_.join_lost();
   if (board_.lost_bytes() == 0) return;
   phase_ = Phase::loss;
   recover_ = nxt_;

@@ -12,7 +12,8 @@ namespace {
 /// TCP_RTO_MIN; RFC 8985 §7.2 TLP.max_ack_delay).
 constexpr Duration ack_delay_max_assumed = milliseconds(200);
 constexpr Duration probe_timeout_without_rtt = seconds(1);  // RFC 8985 §7.2
-constexpr Duration probe_timeout_min = milliseconds(2);     // timers here are no finer
+/// On short paths the acknowledgement of an odd last segment is late without being lost.
+constexpr Duration probe_timeout_min = milliseconds(10);
 }  // namespace
 
 void Sender::arm(Timer timer, Time deadline) {
@@ -63,8 +64,7 @@ void Sender::schedule_tail_probe(Time now) {
     timeout = std::max(timeout, probe_timeout_min);
   }
   const Time rto_at = timer_ == Timer::retransmit ? deadline_ : now + rtt_.rto();
-  // Later than the time-out there is nothing left to save it from.
-  if (now + timeout < rto_at) probe_deadline_ = now + timeout;
+  probe_deadline_ = std::min(now + timeout, rto_at);
 }
 
 std::uint32_t Sender::on_deadline(Time now) {
@@ -72,6 +72,7 @@ std::uint32_t Sender::on_deadline(Time now) {
   if (now >= reorder_deadline_) {
     reorder_deadline_ = Time::never();
     Feedback nothing;
+    flight_before_ = flight_bytes();
     detect_loss(nothing, now);
     if (board_.lost_bytes() > 0 && phase_ != Phase::loss && phase_ != Phase::recovery)
       enter_recovery(now);

@@ -11,6 +11,7 @@ SegmentIn Story::syn_of(const StorySetup& setup) {
   SegmentIn syn;
   syn.seq = Seq(setup.irs);
   syn.flags.syn = true;
+  syn.flags.ece = syn.flags.cwr = setup.syn_asks_for_ecn;
   syn.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(setup.peer_window, 65535));
   syn.syn_options = setup.syn_options;
   if (setup.timestamps) syn.timestamps = Timestamps{.value = 7000, .echo = 0};

@@ -16,10 +16,15 @@ namespace strictsend::tcp {
 
 /// How a story begins.
 struct StorySetup {
-  Config config{.mss_bytes = 1000, .receive_buffer_bytes = 4000, .rto_min = milliseconds(200)};
+  /// The simplest congestion control, so that windows are easily told.
+  Config config{.mss_bytes = 1000,
+                .receive_buffer_bytes = 4000,
+                .congestion = CongestionAlgorithm::reno,
+                .rto_min = milliseconds(200)};
   std::uint32_t peer_window = 65535;
   SynOptions syn_options{.mss = std::uint16_t{1000}};
   bool timestamps = false;
+  bool syn_asks_for_ecn = false;
   /// Every story crosses the wrap of the sequence space, unless it chooses otherwise.
   std::uint32_t iss = 0xffff'f000;
   std::uint32_t irs = 0xffff'ff80;
@@ -70,6 +75,7 @@ class Story {
   void without_pump(bool hold) { hold_ = hold; }  ///< the port takes nothing for a while
 
   [[nodiscard]] Connection& connection() { return connection_; }
+  [[nodiscard]] const Connection& connection() const { return connection_; }
   [[nodiscard]] const Outcome& outcome() const { return outcome_; }
   [[nodiscard]] Time now() const { return now_; }
   [[nodiscard]] Seq own(std::uint64_t n) const {
