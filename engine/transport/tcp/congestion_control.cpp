@@ -14,6 +14,8 @@ CongestionControl::Any CongestionControl::made(CongestionAlgorithm algorithm,
       return Cubic(mss_bytes);
     case CongestionAlgorithm::reno:
       return Reno(mss_bytes);
+    case CongestionAlgorithm::bbr:
+      return Bbr(mss_bytes);
   }
   STRICTSEND_ASSERT(false);
 }

@@ -4,13 +4,14 @@
 #include <cstdint>
 #include <variant>
 
+#include "engine/transport/tcp/bbr.hpp"
 #include "engine/transport/tcp/congestion.hpp"
 #include "engine/transport/tcp/cubic.hpp"
 #include "engine/transport/tcp/reno.hpp"
 
 namespace strictsend::tcp {
 
-enum class CongestionAlgorithm : std::uint8_t { cubic, reno };
+enum class CongestionAlgorithm : std::uint8_t { cubic, reno, bbr };
 
 /// The algorithm that a connection was opened with. What each call means: congestion.hpp.
 ///
@@ -34,8 +35,14 @@ class CongestionControl {
   void start_with_one_segment();
   void set_mss(std::uint32_t mss_bytes);
 
+  /// The algorithm itself, if it is that one; for tests and statistics.
+  template <class Algorithm>
+  [[nodiscard]] const Algorithm* get_if() const {
+    return std::get_if<Algorithm>(&algorithm_);
+  }
+
  private:
-  using Any = std::variant<Cubic, Reno>;
+  using Any = std::variant<Cubic, Reno, Bbr>;
   static Any made(CongestionAlgorithm algorithm, std::uint32_t mss_bytes);
 
   Any algorithm_;

@@ -45,7 +45,7 @@ TEST(Reno, rfc5681_equation_4_loss_halves_what_was_in_flight_when_recovery_ends)
   EXPECT_EQ(reno.cwnd_bytes(), 5000U);
 }
 
-TEST(Reno, rfc8511_3_a_mark_takes_a_fifth) {
+TEST(Reno, rfc8511_3_1_a_mark_takes_a_fifth) {
   Reno reno(1000);
   reno.on_congestion(CongestionCause::ecn, 10'000, {});
   EXPECT_EQ(reno.ssthresh_bytes(), 8000U);
@@ -111,6 +111,45 @@ TEST(Reno, new_mss_keeps_the_bytes_of_the_window_but_one_segment_at_least) {
   EXPECT_EQ(reno.cwnd_bytes(), 500U);
   reno.set_mss(1400);
   EXPECT_EQ(reno.cwnd_bytes(), 1400U);
+}
+
+TEST(CongestionControl, is_the_algorithm_that_was_asked_for) {
+  const CongestionControl cubic(CongestionAlgorithm::cubic, 1000);
+  const CongestionControl reno(CongestionAlgorithm::reno, 1000);
+  const CongestionControl bbr(CongestionAlgorithm::bbr, 1000);
+  EXPECT_NE(cubic.get_if<Cubic>(), nullptr);
+  EXPECT_NE(reno.get_if<Reno>(), nullptr);
+  EXPECT_NE(bbr.get_if<Bbr>(), nullptr);
+  EXPECT_TRUE(cubic.uses_prr());
+  EXPECT_TRUE(reno.uses_prr());
+  EXPECT_FALSE(bbr.uses_prr());
+}
+
+TEST(CongestionControl, hands_every_event_on) {
+  for (const CongestionAlgorithm algorithm :
+       {CongestionAlgorithm::cubic, CongestionAlgorithm::reno, CongestionAlgorithm::bbr}) {
+    CongestionControl control(algorithm, 1000);
+    EXPECT_EQ(control.cwnd_bytes(), 10'000U);  // RFC 6928 §2
+    control.start_with_one_segment();
+    EXPECT_EQ(control.cwnd_bytes(), 1000U);
+    control.set_mss(1400);
+    EXPECT_EQ(control.cwnd_bytes(), 1400U);
+    control.on_ack({.acked_bytes = 1400, .delivered_bytes = 1400, .flight_peak_bytes = 1400});
+    const std::uint32_t grown = control.cwnd_bytes();
+    EXPECT_GE(grown, 2800U);
+    control.on_idle({});
+    EXPECT_EQ(control.cwnd_bytes(), control.restart_window_bytes());
+    control.on_congestion(CongestionCause::loss, 20'000, {});
+    control.on_recovered(10'000, {});
+    if (control.uses_prr()) {
+      EXPECT_EQ(control.cwnd_bytes(), control.ssthresh_bytes());
+    }
+    control.on_timeout(10'000, false, {});
+    EXPECT_EQ(control.cwnd_bytes(), 1400U);
+    control.undo({});
+    EXPECT_GE(control.cwnd_bytes(), grown);
+    EXPECT_EQ(control.pacing_rate(), 0U);
+  }
 }
 
 }  // namespace
