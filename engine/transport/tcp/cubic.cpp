@@ -20,7 +20,7 @@ std::int64_t ticks(Duration d) {
   return (std::min(d, limit).ns << ticks_per_second_log2) / seconds(1).ns;
 }
 
-/// RFC 9438 §4.6, beta_cubic = 0.7; RFC 8511 §3: 0.85 after a mark.
+/// RFC 9438 §4.6, beta_cubic = 0.7; RFC 8511 §3.1: 0.85 after a mark.
 std::uint32_t reduced(std::uint32_t bytes, CongestionCause cause) {
   const std::uint64_t percent = cause == CongestionCause::loss ? 70 : 85;
   return static_cast<std::uint32_t>(bytes * percent / 100);

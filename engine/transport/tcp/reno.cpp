@@ -10,7 +10,7 @@ static_assert(CongestionAware<Reno>);
 namespace {
 std::uint32_t reduced(std::uint32_t in_flight_bytes, CongestionCause cause) {
   if (cause == CongestionCause::loss) return in_flight_bytes / 2;  // RFC 5681 equation (4)
-  // RFC 8511 §3: 0.8. A marking queue is short, so less is enough to drain it.
+  // RFC 8511 §3.1: 0.8. A marking queue is short, so less is enough to drain it.
   return static_cast<std::uint32_t>(std::uint64_t{in_flight_bytes} * 4 / 5);
 }
 }  // namespace

@@ -167,7 +167,7 @@ TEST(Cubic, no_overflow_at_the_largest_windows_and_the_longest_round_trips) {
   }
 }
 
-TEST(Cubic, rfc9438_4_6_loss_takes_three_tenths_and_a_mark_15_percent_rfc8511_3) {
+TEST(Cubic, rfc9438_4_6_loss_takes_three_tenths_and_a_mark_15_percent_rfc8511_3_1) {
   Cubic lost(mss);
   lost.on_congestion(CongestionCause::loss, 100 * mss, at({}));
   EXPECT_EQ(lost.ssthresh_bytes(), 70 * mss);

@@ -16,10 +16,10 @@ struct PathSetup {
   std::uint64_t application_rate = 0;       ///< bytes per second; 0: always more than goes out
 };
 
-/// One sender that always has something to send, one bottleneck with a queue, one receiver that
-/// acknowledges each segment: a closed loop around a congestion control, in made-up time. Losses
-/// are known when the segment behind would have been acknowledged, and sent again as new ones; in
-/// recovery the window of those that leave it to PRR is ssthresh.
+/// One sender, one bottleneck with a queue, one receiver that acknowledges each segment: a closed
+/// loop around a congestion control, in made-up time. Losses are known when the segment behind
+/// would have been acknowledged, and sent again as new ones; in recovery the window of those that
+/// leave it to PRR is ssthresh.
 class Path {
  public:
   static constexpr std::uint32_t mss = 1000;
