@@ -148,6 +148,19 @@ Parsed<TxForm> parse_tx_form(std::string_view text) {
   return wrong(fmt::format("\"{}\" is no packet form; write fragments, linear or auto", text));
 }
 
+Parsed<Congestion> parse_congestion(std::string_view text) {
+  if (text == "cubic") return Congestion::cubic;
+  if (text == "reno") return Congestion::reno;
+  if (text == "bbr") return Congestion::bbr;
+  return wrong(fmt::format("\"{}\" is no congestion control; write cubic, reno or bbr", text));
+}
+
+Parsed<bool> parse_on_off(std::string_view text) {
+  if (text == "on") return true;
+  if (text == "off") return false;
+  return wrong(fmt::format("\"{}\" is neither on nor off", text));
+}
+
 Parsed<std::uint32_t> parse_queues(std::string_view text) {
   constexpr std::uint64_t queues_max = 256;  // EngineConfig::queues
   if (text == "auto") return 0;

@@ -37,6 +37,8 @@ struct InterfaceAddress {
 /// "af_xdp:IFACE" with a name that an interface can have, or "discard:".
 [[nodiscard]] Parsed<std::string> parse_nic(std::string_view text);
 [[nodiscard]] Parsed<TxForm> parse_tx_form(std::string_view text);
+[[nodiscard]] Parsed<Congestion> parse_congestion(std::string_view text);
+[[nodiscard]] Parsed<bool> parse_on_off(std::string_view text);
 /// EngineConfig::queues: 1 to 256, or 0 for "auto": all that the NIC has.
 [[nodiscard]] Parsed<std::uint32_t> parse_queues(std::string_view text);
 /// Which of its offloads a port may use: "all", "checksum", "none".

@@ -86,6 +86,22 @@ OPTIONS
         in software. To find out whether a device or its driver does them right, or to
         measure what they gain. Default: all.
 
+    --congestion cubic|reno|bbr
+        How the sending rate adapts to the path. cubic: by loss, regains a long fast path
+        soon. reno: by loss, the old standard. bbr: by the bandwidth and round trip that
+        acknowledgements show; keeps its rate where packets are lost for other reasons
+        than congestion, and takes more than its share from others where they are not.
+        Default: cubic.
+
+    --ecn on|off
+        Whether clients that ask for it (net.ipv4.tcp_ecn = 1 on Linux) get explicit
+        congestion notification: routers then mark packets rather than drop them.
+        Default: on.
+
+    --pacing on|off
+        Spread what an acknowledgement lets out over the round trip, so that it meets
+        shorter queues. bbr always does. Default: on.
+
     --max-connections N
         Further ones are refused. Each queue has an equal share of them, and refuses more.
         How much memory they can take at most, together with the cache, is printed at the

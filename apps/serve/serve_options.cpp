@@ -27,9 +27,9 @@ po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
   add("help,h", "");
-  for (const char* name :
-       {"nic", "root", "port", "address", "gateway", "mtu", "queues", "cache", "tx", "offloads",
-        "max-connections", "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
+  for (const char* name : {"nic", "root", "port", "address", "gateway", "mtu", "queues", "cache",
+                           "tx", "offloads", "congestion", "ecn", "pacing", "max-connections",
+                           "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
     add(name, po::value<std::string>(), "");
   return options;
 }
@@ -110,6 +110,10 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
     options.engine.checksum_offload = v.checksum;
     options.engine.segmentation_offload = v.segmentation;
   });
+  reader.option("congestion", cli::parse_congestion,
+                [&](auto v) { options.engine.congestion = v; });
+  reader.option("ecn", cli::parse_on_off, [&](auto v) { options.engine.ecn = v; });
+  reader.option("pacing", cli::parse_on_off, [&](auto v) { options.engine.pacing = v; });
   reader.option("mtu", within(68, 65535),
                 [&](auto v) { options.engine.mtu_bytes = static_cast<std::uint32_t>(v); });
   reader.option("max-connections", within(1, connections_max),

@@ -187,6 +187,13 @@ EngineStats Engine::Impl::stats() const {
     stats.connections_open += loop.connections_open.get();
     stats.segments_sent += loop.segments_sent.get();
     stats.segments_retransmitted += loop.segments_retransmitted.get();
+    stats.payload_bytes_retransmitted += loop.payload_bytes_retransmitted.get();
+    stats.fast_recoveries += loop.fast_recoveries.get();
+    stats.retransmission_timeouts += loop.retransmission_timeouts.get();
+    stats.tail_loss_probes += loop.tail_loss_probes.get();
+    stats.reductions_undone += loop.reductions_undone.get();
+    stats.ecn_reductions += loop.ecn_reductions.get();
+    stats.mss_reductions += loop.mss_reductions.get();
     stats.segments_received += loop.segments_received.get();
     stats.segments_invalid += loop.segments_invalid.get();
     stats.segments_handed_over += loop.segments_handed_over.get();

@@ -124,12 +124,27 @@ PortFacts facts_of(const EngineConfig& config, const nic::PortCapabilities& port
   return facts;
 }
 
+tcp::CongestionAlgorithm algorithm_of(Congestion congestion) {
+  switch (congestion) {
+    case Congestion::reno:
+      return tcp::CongestionAlgorithm::reno;
+    case Congestion::bbr:
+      return tcp::CongestionAlgorithm::bbr;
+    case Congestion::cubic:
+      break;
+  }
+  return tcp::CongestionAlgorithm::cubic;
+}
+
 tcp::Config tcp_config(const EngineConfig& config, std::uint32_t mss_bytes) {
   tcp::Config tcp;
   tcp.mss_bytes = static_cast<std::uint16_t>(mss_bytes);
   tcp.receive_buffer_bytes = config.receive_buffer_bytes;
   tcp.time_wait = milliseconds(config.time_wait_ms);
   tcp.idle_timeout = milliseconds(config.idle_timeout_ms);
+  tcp.congestion = algorithm_of(config.congestion);
+  tcp.ecn = config.ecn;
+  tcp.pacing = config.pacing || config.congestion == Congestion::bbr;
   return tcp;
 }
 

@@ -110,7 +110,18 @@ void QueueLoop::release_splice(SpliceOp& op) {
   }
 }
 
+void QueueLoop::count_ended(const tcp::SenderCounters& ended) {
+  counters_.payload_bytes_retransmitted.add(ended.retransmitted_bytes);
+  counters_.fast_recoveries.add(ended.fast_retransmits);
+  counters_.retransmission_timeouts.add(ended.rto_fires);
+  counters_.tail_loss_probes.add(ended.tail_loss_probes);
+  counters_.reductions_undone.add(ended.undone);
+  counters_.ecn_reductions.add(ended.ecn_reductions);
+  counters_.mss_reductions.add(ended.mss_reductions);
+}
+
 void QueueLoop::end_flow(Flow& flow, int error) {
+  count_ended(flow.connection->counters().sender);
   if (!flow.announced) --half_open_;
   const std::uint64_t sent_to = flow.connection->sent_to();
   wheel_.clear(flow.timer);

@@ -51,6 +51,9 @@ struct LoopConfig {
 struct LoopCounters {
   Counter connections_accepted, connections_refused, connections_open;
   Counter segments_sent, segments_retransmitted, segments_received, segments_invalid;
+  // Of connections that have ended.
+  Counter payload_bytes_retransmitted, fast_recoveries, retransmission_timeouts, tail_loss_probes;
+  Counter reductions_undone, ecn_reductions, mss_reductions;
   Counter segments_handed_over;        ///< to the next loop, those handed on included
   Counter segments_hand_over_dropped;  ///< because the next loop was too far behind
   Counter payload_bytes_sent, payload_bytes_copied;
@@ -192,6 +195,7 @@ class QueueLoop {
   void finish_splice(SpliceOp& op, int error);
   void release_splice(SpliceOp& op);
   void end_flow(Flow& flow, int error);
+  void count_ended(const tcp::SenderCounters& ended);
   void abort_flow(Flow& flow, int error);
   void close_if_released(Flow& flow);
   void mark_ready(Flow& flow);

@@ -29,6 +29,13 @@ enum class Protection : std::uint8_t {
                ///< prevents
 };
 
+/// How a connection's sending rate adapts to the path.
+enum class Congestion : std::uint8_t {
+  cubic,  ///< RFC 9438, with HyStart++ (RFC 9406)
+  reno,   ///< RFC 5681
+  bbr,    ///< BBR version 1: by measured bandwidth and round trip rather than by loss
+};
+
 using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0, 1}
 
 struct EngineConfig {
@@ -49,6 +56,9 @@ struct EngineConfig {
   std::uint32_t mtu_bytes = 0;       ///< to be set where the engine owns the interface; 0: as it is
   bool checksum_offload = true;      ///< have the port sum packets where it can; false: in software
   bool segmentation_offload = true;  ///< have the port cut packets where it can (and sums them)
+  Congestion congestion = Congestion::cubic;
+  bool ecn = true;  ///< agree on explicit congestion notification with clients that ask (RFC 3168)
+  bool pacing = true;  ///< spread what an acknowledgement lets out over the round trip; bbr always
   TxForm tx_form = TxForm::automatic;
   Protection protection = Protection::on;
 
@@ -137,6 +147,14 @@ struct EngineStats {
   std::uint64_t connections_open = 0;     ///< gauge
   std::uint64_t segments_sent = 0;        ///< on the wire: each of those that a port cuts counts
   std::uint64_t segments_retransmitted = 0;
+  // Of connections that have ended:
+  std::uint64_t payload_bytes_retransmitted = 0;
+  std::uint64_t fast_recoveries = 0;          ///< losses that acknowledgements told of
+  std::uint64_t retransmission_timeouts = 0;  ///< RFC 6298
+  std::uint64_t tail_loss_probes = 0;         ///< RFC 8985 §7
+  std::uint64_t reductions_undone = 0;        ///< that turned out to answer no loss
+  std::uint64_t ecn_reductions = 0;           ///< for congestion that routers marked
+  std::uint64_t mss_reductions = 0;           ///< for paths that carry less than was agreed on
   std::uint64_t segments_received = 0;
   std::uint64_t segments_invalid = 0;      ///< bad checksum, malformed, not ours
   std::uint64_t segments_handed_over = 0;  ///< from queue to queue: they arrived on another one

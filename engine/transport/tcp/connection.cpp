@@ -52,6 +52,14 @@ Connection Connection::accept(const Config& config, const SegmentIn& syn, Seq in
   return Connection(config, syn, initial_send_seq, timestamp_offset, pool, now);
 }
 
+Connection Connection::accept_cookie(const Config& config, const SegmentIn& syn,
+                                     Seq initial_send_seq, std::uint32_t timestamp_offset,
+                                     RunPool& pool, Time now) {
+  Connection connection = accept(config, syn, initial_send_seq, timestamp_offset, pool, now);
+  connection.sender_.syn_was_sent();
+  return connection;
+}
+
 Connection::Connection(const Config& config, const SegmentIn& syn, Seq initial_send_seq,
                        std::uint32_t timestamp_offset, RunPool& pool, Time now)
     : config_(config),

@@ -90,6 +90,11 @@ class Connection {
   static Connection accept(const Config& config, const SegmentIn& syn, Seq initial_send_seq,
                            std::uint32_t timestamp_offset, RunPool& pool, Time now);
 
+  /// Goes on where a SYN-ACK that left no state behind began (syn_cookie.hpp). `syn` is what that
+  /// answered, as far as the cookie has kept it; `on_segment` with the peer's ACK comes next.
+  static Connection accept_cookie(const Config& config, const SegmentIn& syn, Seq initial_send_seq,
+                                  std::uint32_t timestamp_offset, RunPool& pool, Time now);
+
   Outcome on_segment(const SegmentIn& segment, Time now);
 
   /// Call when now >= next_deadline(); harmless earlier.

@@ -13,8 +13,6 @@ constexpr std::int64_t threshold_divisor = 8;
 constexpr std::uint32_t samples_min = 8;
 constexpr std::uint32_t conservative_divisor = 4;
 constexpr std::uint8_t conservative_rounds_max = 5;
-// L for senders that do not pace: receivers that coalesce acknowledge many segments at once.
-constexpr std::uint32_t segments_max = 8;
 }  // namespace
 
 /// RFC 9406 §4.2
@@ -55,8 +53,9 @@ std::uint32_t HyStart::on_ack(CongestionWindow& window, const AckSample& ack) {
   // Half filled is enough (RFC 7661 §4.1), because growth doubles it.
   if (window.cwnd_bytes / 2 >= ack.flight_peak_bytes) return 0;
   // After a timeout one acknowledgement may cover much that the receiver had kept; it must not let
-  // a burst out (RFC 3465 §2.3).
-  const std::uint32_t bound = (ack.after_timeout ? 1 : segments_max) * window.mss_bytes;
+  // a burst out (RFC 3465 §2.3). Otherwise there is no bound (L of §4.3): receivers that coalesce
+  // acknowledge many segments at once, and what that lets out is paced.
+  const std::uint32_t bound = ack.after_timeout ? window.mss_bytes : ack.acked_bytes;
   const std::uint32_t divisor = first && conservative() ? conservative_divisor : 1;
   const std::uint32_t step = std::min(std::min(ack.acked_bytes, bound) / divisor,
                                       window.ssthresh_bytes - window.cwnd_bytes);

@@ -109,6 +109,8 @@ class Sender {
   /// `ack` must not acknowledge what was never sent.
   AckKind on_ack(const AckIn& ack, Time now);
   void handshake_done(Time now);
+  /// By somebody who does not remember when.
+  void syn_was_sent() { nxt_ = max_ = 1; }
   /// The path carries only so much: RFC 1191 §6.3, RFC 8201 §5.3. What is in flight was dropped.
   void on_path_mss(std::uint32_t mss_bytes, Time now);
 
@@ -270,7 +272,7 @@ class Sender {
   // The handshake: the SYN is not on the scoreboard.
   bool syn_again_ = false;
   bool syn_repeated_ = false;
-  Time syn_sent_at_;
+  std::optional<Time> syn_sent_at_;
 
   // Loss recovery.
   Phase phase_ = Phase::open;
@@ -278,7 +280,7 @@ class Sender {
   bool owes_cwr_ = false;
   std::uint32_t duplicates_ = 0;       // in a row, without SACK
   std::uint32_t duplicate_bytes_ = 0;  // that these tell to have arrived
-  std::uint32_t flight_before_ = 0;  // outstanding before the acknowledgement that is being taken
+  std::uint32_t flight_before_ = 0;    // outstanding before the acknowledgement that is being taken
   std::uint32_t last_advance_ = 0;     // bytes that the last cumulative acknowledgement moved
   std::uint32_t prr_window_ = 0;
   Position recover_ = 0;  // nxt_ when the phase was entered

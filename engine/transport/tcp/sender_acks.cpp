@@ -77,7 +77,8 @@ void Sender::take_delivered(const AckIn& ack, Position position, Feedback& feedb
   });
   // Karn's rule: what came before waited for what was sent twice.
   if (feedback.repeated) feedback.rtt.reset();
-  if (before == 0 && position > 0 && !syn_repeated_) feedback.rtt = now - syn_sent_at_;
+  if (before == 0 && position > 0 && !syn_repeated_ && syn_sent_at_)
+    feedback.rtt = now - *syn_sent_at_;
   if (sack_) take_sacks(ack, std::max(position, before), feedback, now);
 }
 
