@@ -3,12 +3,11 @@
 """Builds every configuration and runs its tests. The last line of the output is the sum over all cases."""
 
 import argparse
-import concurrent.futures
 import dataclasses
+import functools
 import json
 import os
 import pathlib
-import queue
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import threading
 import time
 
 import gtest_results
+import schedule
 
 root = pathlib.Path(__file__).resolve().parents[2]
 
@@ -24,8 +24,12 @@ root = pathlib.Path(__file__).resolve().parents[2]
 script_suites = {"checks", "fuzz", "vm"}
 # What these write is worth reading when all is well, too.
 telling_suites = {"vm"}
-# These make interfaces, fill memory or race threads on purpose: one at a time.
-serial_suites = {"kernel", "integration", "vm"}
+# These look at the whole machine, or race threads on purpose: nothing else runs meanwhile.
+lonely_suites = {"kernel"}
+# These have peers, timers and disks to wait for. A program of another suite says so with the label `waits`.
+waiting_suites = {"integration", "waits"}
+# Labels that are no suites.
+labels = {"no-asan", "no-tsan", "waits"}
 
 
 @dataclasses.dataclass
@@ -77,7 +81,7 @@ class Summary:
         self.passed = self.failed = self.skipped = 0
         self._lock = threading.Lock()
 
-    def add(self, configuration, name, outcome, seconds):
+    def add(self, configuration, name, outcome, seconds, notes=""):
         with self._lock:
             self.passed += outcome.passed
             self.failed += len(outcome.failures)
@@ -88,11 +92,9 @@ class Summary:
                 print(f"       SKIPPED {case}: {reason}")
             for case, said in outcome.failures:
                 print(f"       FAILED {case}\n{indent(said)}")
+            if notes:
+                print(indent(notes))
             sys.stdout.flush()
-
-    def tell(self, notes):
-        with self._lock:
-            print(indent(notes), flush=True)
 
     def fail(self, configuration, what, said):
         self.add(configuration, what, gtest_results.Outcome(failures=[(what, said)]), 0)
@@ -169,7 +171,7 @@ def tests_of(configuration, wanted_suites, wanted_names):
             continue
         if wanted_suites and not suites & wanted_suites:
             continue
-        label = f"{(sorted(suites - {'no-asan', 'no-tsan'}) or ['none'])[0]}/{test['name']}"
+        label = f"{(sorted(suites - labels) or ['none'])[0]}/{test['name']}"
         if wanted_names and not any(name in label for name in wanted_names):
             continue
         chosen.append((label, suites, test))
@@ -236,43 +238,37 @@ def run_one(configuration, label, suites, test, prefix, summary):
         outcome = gtest_results.of_script(label, *said)
     else:
         outcome = gtest_results.of_gtest(label, report, *said)
-    summary.add(configuration.name, label, outcome, time.monotonic() - begin)
-    if suites & telling_suites and outcome.passed:
-        summary.tell(said[0])
+    notes = said[0] if suites & telling_suites and outcome.passed else ""
+    summary.add(configuration.name, label, outcome, time.monotonic() - begin, notes)
 
 
-def build_all(chosen, wanted, done):
-    """Builds one configuration after the other and tells `done` of each. All but the first compile on what the
-    tests of those before leave of the processors: most of the integration tests wait."""
-    prefix = ()
-    for configuration in chosen:
-        begin = time.monotonic()
-        try:
-            trouble = build(configuration, wanted, prefix)
-        except Exception as error:  # pylint: disable=broad-except
-            trouble = f"{type(error).__name__}: {error}"
-        done.put((configuration, trouble, time.monotonic() - begin))
-        prefix = ("chrt", "--idle", "0")
+def weight_of(suites, test):
+    """VM tests say that they are not parallel for the sake of `meson test`, which knows yes or no only."""
+    if "vm" in suites:
+        return schedule.COMPUTES
+    if suites & lonely_suites or not test["is_parallel"]:
+        return schedule.ALONE
+    return schedule.WAITS if suites & waiting_suites else schedule.COMPUTES
 
 
-def run_configuration(configuration, trouble, seconds, wanted_suites, wanted_names, summary):
-    print(f"{configuration.name:6} built in {seconds:.0f} s", flush=True)
+def jobs_of(configuration, wanted, summary, prefix):
+    """Builds a configuration; returns its tests as jobs."""
+    begin = time.monotonic()
+    try:
+        trouble = build(configuration, wanted, prefix)
+    except Exception as error:  # pylint: disable=broad-except
+        trouble = f"{type(error).__name__}: {error}"
+    print(f"{configuration.name:6} built in {time.monotonic() - begin:.0f} s", flush=True)
     if trouble:
         summary.fail(configuration.name, "build", trouble)
-        return
+        return []
     results = root / configuration.directory / "test-results"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir()
-    prefix = fixed_addresses() if configuration.environment else []
-    parallel, serial = [], []
-    for label, suites, test in tests_of(configuration, wanted_suites, wanted_names):
-        alone = not test["is_parallel"] or suites & serial_suites
-        (serial if alone else parallel).append((configuration, label, suites, test, prefix, summary))
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for future in [pool.submit(run_one, *each) for each in parallel]:
-            future.result()
-    for each in serial:
-        run_one(*each)
+    before = fixed_addresses() if configuration.environment else []
+    return [schedule.Job(functools.partial(run_one, configuration, label, suites, test, before, summary),
+                         weight_of(suites, test), test["priority"])
+            for label, suites, test in tests_of(configuration, *wanted)]
 
 
 def main():
@@ -286,10 +282,11 @@ def main():
         signal.signal(number, interrupted)
     summary = Summary()
     chosen = [each for each in configurations if not arguments.config or each.name in arguments.config]
-    built = queue.Queue()
-    threading.Thread(target=build_all, args=(chosen, (set(arguments.suite), arguments.names), built), daemon=True).start()
-    for _ in chosen:
-        run_configuration(*built.get(), set(arguments.suite), arguments.names, summary)
+    wanted = (set(arguments.suite), arguments.names)
+    # All but the first compile on what the tests leave of the processors: many of these wait.
+    sources = [functools.partial(jobs_of, configuration, wanted, summary, ("chrt", "--idle", "0") if index else ())
+               for index, configuration in enumerate(chosen)]
+    schedule.Schedule(os.cpu_count()).run(sources)
     if summary.passed + summary.failed + summary.skipped == 0:
         summary.fail("-", "selection", "no test matches")
     print(f"{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped")
