@@ -3,6 +3,9 @@
 
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,6 +81,20 @@ class Serve : public ::testing::TestWithParam<const char*> {
   }
   void make_file(const std::string& name, std::size_t bytes) const {
     put_file(root_.path(name), random_bytes(bytes, bytes));
+  }
+  /// One that is too large for its bytes to be drawn one by one: pages of the same random MiB, each
+  /// with its number in front, so that none can stand for another.
+  void make_numbered_file(const std::string& name, std::size_t bytes) const {
+    std::vector<std::byte> block = random_bytes(std::size_t{1} << 20, bytes);
+    std::ofstream file(root_.path(name), std::ios::binary);
+    std::uint64_t page = 0;
+    for (std::size_t written = 0; written < bytes; written += block.size()) {
+      for (std::size_t at = 0; at < block.size(); at += 4096, ++page)
+        std::memcpy(block.data() + at, &page, sizeof page);
+      file.write(reinterpret_cast<const char*>(block.data()),
+                 static_cast<std::streamsize>(block.size()));
+    }
+    ASSERT_TRUE(file.flush()) << "write " << name;
   }
   /// Downloads and compares; empty if all is well.
   std::string difference(const std::string& name) const {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <random>
@@ -41,8 +44,10 @@ class TempDir {
 inline std::vector<std::byte> random_bytes(std::size_t count, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<std::byte> bytes(count);
-  for (std::byte& byte : bytes)
-    byte = static_cast<std::byte>(random());
+  for (std::size_t at = 0; at < count; at += sizeof(std::uint64_t)) {
+    const std::uint64_t number = random();
+    std::memcpy(bytes.data() + at, &number, std::min(sizeof number, count - at));
+  }
   return bytes;
 }
 
