@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import network
@@ -129,26 +130,40 @@ def line_of(text, what):
 
 
 class SlowDownload:
-    """A download that lasts for ten seconds, of which little waits in the host's buffers."""
+    """A download that lasts for ten seconds, of which little waits in the host's buffers. It is slow because curl's
+    output is read so: curl's own limit lets megabytes through at once on a busy machine."""
+
+    PIECE = 65536
+    PIECES_PER_S = 16
 
     def __init__(self, net, seconds_max):
         subprocess.run(net.command("sysctl", "-qw", "net.ipv4.tcp_rmem=4096 131072 262144"), check=True, timeout=30)
         self._process = subprocess.Popen(
-            net.command("curl", "--silent", "--show-error", "--fail", "--max-time", str(seconds_max), "--limit-rate", "1M",
+            net.command("curl", "--silent", "--show-error", "--fail", "--max-time", str(seconds_max),
                         f"http://{network.GUEST_ADDRESS}/long"),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self._begun = self._process.stdout.read(65536)  # it is under way
+        self._content = self._process.stdout.read(self.PIECE)  # it is under way
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        while piece := self._process.stdout.read(self.PIECE):
+            self._content += piece
+            time.sleep(1 / self.PIECES_PER_S)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self._process.kill()
-        self._process.communicate()
+        self._reader.join()
+        self._process.wait()
+        self._process.stdout.close()
+        self._process.stderr.close()
 
     def wait(self, timeout_s):
-        content, said = self._process.communicate(timeout=timeout_s)
-        return self._process.returncode, self._begun + content, said.decode()
+        self._reader.join(timeout_s)
+        return self._process.wait(timeout_s), self._content, self._process.stderr.read().decode()
 
 
 def balanced(said, what):

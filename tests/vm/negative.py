@@ -42,14 +42,14 @@ dmesg | grep -c "DMAR.*fault addr" | sed 's/^/@@ faults /'
 dmesg -c >/dev/null
 
 # Behind the driver's back the device may do no DMA for a while (the command register's bit 2), as during a reset of
-# its function: what it was handed meanwhile never completes.
+# its function: what it was handed meanwhile never completes. Something is: TCP sends again, or asks for the window.
 echo "@@ begin reset"
 {SERVE} -- {EAL} &
 pid=$!
 read -r _
 command() {{ printf "$1" | dd of=/sys/bus/pci/devices/$nic/config bs=1 seek=4 count=1 conv=notrunc 2>/dev/null; }}
 command '\003'
-sleep 1
+sleep 2
 command '\007'
 echo "@@ reset"
 read -r _
