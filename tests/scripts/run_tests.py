@@ -271,6 +271,20 @@ def jobs_of(configuration, wanted, summary, prefix):
             for label, suites, test in tests_of(configuration, *wanted)]
 
 
+def fetch_for_guests():
+    """Starts the download of what the VM tests need, which takes its time on a fresh machine, while the compiler has
+    the processors. The tests tell what became of it: they wait for it, and fetch what is not there."""
+    process = subprocess.Popen([sys.executable, str(root / "tests" / "vm" / "vm_test.py"), "fetch"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    live_groups.add(process.pid)
+
+    def end():
+        process.wait()
+        live_groups.discard(process.pid)
+    threading.Thread(target=end, daemon=True).start()
+
+
 def main():
     names = [configuration.name for configuration in configurations]
     parser = argparse.ArgumentParser(prog="./dev test")
@@ -283,6 +297,8 @@ def main():
     summary = Summary()
     chosen = [each for each in configurations if not arguments.config or each.name in arguments.config]
     wanted = (set(arguments.suite), arguments.names)
+    if chosen[0].name == "build" and (not any(wanted) or "vm" in wanted[0]):
+        fetch_for_guests()
     # All but the first compile on what the tests leave of the processors: many of these wait.
     sources = [functools.partial(jobs_of, configuration, wanted, summary, ("chrt", "--idle", "0") if index else ())
                for index, configuration in enumerate(chosen)]

@@ -4,6 +4,8 @@
 Nothing is asked but the registry from which this machine has its packages, with package lists of our own, so that the
 machine's choice of suites stays what it is."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -28,6 +30,16 @@ def cache_directory():
         return pathlib.Path(given)
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return pathlib.Path(home) / "strictsend" / "vm"
+
+
+@contextlib.contextmanager
+def exclusive():
+    """Tests run beside each other and share what is kept: the first one fetches it, the others find it."""
+    cache = cache_directory()
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it, even for who was killed
+        yield
 
 
 def _run(*command, **options):

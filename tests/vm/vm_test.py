@@ -41,6 +41,12 @@ class Entry:
     cases: str = ""  # of `strictsend conformance`; empty: it is not run
 
 
+def fetch(entry):
+    """The kernel and QEMU's command."""
+    with downloads.exclusive():
+        return kernels.Kernel(downloads.Suite(entry.kernel)), qemu_command(entry.qemu)
+
+
 class Machine:
     """All that one entry needs to start guests: made once, guests may be several."""
 
@@ -48,8 +54,7 @@ class Machine:
         self.entry = entry
         self.build = build
         self.work = work
-        self.kernel = kernels.Kernel(downloads.Suite(entry.kernel))
-        self.qemu = qemu_command(entry.qemu)
+        self.kernel, self.qemu = fetch(entry)
         self.net = None
         self.notes = []
 
@@ -196,9 +201,15 @@ ENTRIES = {
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("entry", choices=ENTRIES)
-    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("entry", choices=[*ENTRIES, "fetch"], help="fetch: only download what the others need")
+    parser.add_argument("build", type=pathlib.Path, nargs="?")
     arguments = parser.parse_args()
+    if arguments.entry == "fetch":
+        for entry in ENTRIES.values():
+            fetch(entry)
+        return 0
+    if not arguments.build:
+        parser.error("the build folder is missing")
     entry = ENTRIES[arguments.entry]
     # So that a test that is stopped leaves neither guest nor namespace.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
