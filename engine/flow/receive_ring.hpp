@@ -56,6 +56,11 @@ class ReceiveRing {
     return count;
   }
 
+  /// Bytes that `take` would find; application thread.
+  [[nodiscard]] std::size_t waiting() const {
+    return head_.load(std::memory_order_acquire) - tail_.load(std::memory_order_relaxed);
+  }
+
   /// Bytes ever taken; engine thread.
   [[nodiscard]] std::uint64_t taken() const { return tail_.load(std::memory_order_acquire); }
 

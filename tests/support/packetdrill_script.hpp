@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/packetdrill/packetdrill_abi.h"
+
+namespace strictsend::testing {
+
+/// A TCP segment over IPv4 between a script's peer and the stack, its numbers counted from the
+/// initial sequence numbers as scripts count them. Written and read here byte by byte, so that the
+/// product's own packet code is not asked about itself.
+struct ScriptSegment {
+  std::string flags;  ///< of "SFRPA"
+  std::uint32_t seq = 0;
+  std::uint32_t ack = 0;
+  std::uint16_t window = 0;
+  std::string payload;
+  std::vector<std::uint8_t> options;
+  long long at_us = 0;  ///< when the stack sent it
+
+  [[nodiscard]] bool has(char flag) const { return flags.find(flag) != std::string::npos; }
+};
+
+/// What packetdrill does with the shared object, and nothing more: loads it, and calls the
+/// functions of its table. One connection, from 192.0.2.1:40000 to 192.168.0.1:8080.
+class PacketdrillScript {
+ public:
+  /// Throws where the object cannot be loaded. `flags`: null for none.
+  explicit PacketdrillScript(const char* flags = nullptr);
+  PacketdrillScript(const PacketdrillScript&) = delete;
+  PacketdrillScript& operator=(const PacketdrillScript&) = delete;
+  ~PacketdrillScript();
+
+  packetdrill_interface table{};
+  [[nodiscard]] void* me() const { return table.userdata; }
+  /// A symbol of the object, for what goes past the table.
+  [[nodiscard]] void* symbol(const char* name) const;
+
+  // Steps that many stories begin with; they throw where the stack does not play along.
+  int listens(int domain = AF_INET);
+  /// The peer's side of the handshake: SYN with MSS 1000 and window scale 7, and ACK.
+  void connects();
+  /// All of it: the accepted descriptor.
+  int accepted();
+
+  /// The peer sends this.
+  int inject(const ScriptSegment& segment);
+  int inject_bytes(std::span<const std::uint8_t> packet);
+  [[nodiscard]] std::vector<std::uint8_t> packet_of(const ScriptSegment& segment) const;
+  /// What the stack sends next; empty: nothing more. Lets time pass.
+  std::optional<ScriptSegment> sniff();
+  /// The same, over segments without payload, SYN, FIN and RST.
+  std::optional<ScriptSegment> sniff_past_acks();
+  /// Payload of the next segments in order, until there are so many bytes.
+  std::string sniff_payload(std::size_t bytes);
+
+  void sleep_ms(unsigned ms) { table.usleep(me(), ms * 1000); }
+  /// Now, in microseconds; asking takes one.
+  long long now_us();
+
+ private:
+  void* handle_ = nullptr;
+  std::uint32_t stack_isn_ = 0;
+  bool isn_known_ = false;
+};
+
+}  // namespace strictsend::testing
