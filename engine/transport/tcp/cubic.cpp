@@ -21,7 +21,7 @@ std::int64_t ticks(Duration d) {
 }
 
 /// RFC 9438 §4.6, beta_cubic = 0.7; RFC 8511 §3.1: 0.85 after a mark.
-std::uint32_t reduced(std::uint32_t bytes, CongestionCause cause) {
+std::uint32_t cubic_reduced(std::uint32_t bytes, CongestionCause cause) {
   const std::uint64_t percent = cause == CongestionCause::loss ? 70 : 85;
   return static_cast<std::uint32_t>(bytes * percent / 100);
 }
@@ -137,7 +137,7 @@ void Cubic::on_congestion(CongestionCause cause, std::uint32_t in_flight_bytes, 
   w_max_bytes_ =
       cwnd < w_max_bytes_ ? static_cast<std::uint32_t>(std::uint64_t{cwnd} * 17 / 20) : cwnd;
   cwnd_prior_bytes_ = cwnd;
-  window_.ssthresh_bytes = std::max(reduced(in_flight_bytes, cause), 2 * window_.mss_bytes);
+  window_.ssthresh_bytes = std::max(cubic_reduced(in_flight_bytes, cause), 2 * window_.mss_bytes);
   epoch_.running = false;
   reducing_ = true;
 }
@@ -154,7 +154,7 @@ void Cubic::on_timeout(std::uint32_t in_flight_bytes, bool repeated, Time /*now*
     remember();
     cwnd_prior_bytes_ = before_.cwnd_bytes;
     window_.ssthresh_bytes =
-        std::max(reduced(in_flight_bytes, CongestionCause::loss), 2 * window_.mss_bytes);
+        std::max(cubic_reduced(in_flight_bytes, CongestionCause::loss), 2 * window_.mss_bytes);
   }
   w_max_bytes_ = 0;  // RFC 9438 §4.8
   epoch_.running = false;
