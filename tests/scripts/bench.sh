@@ -6,10 +6,11 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-usage: ./dev bench [segment|nic|forms|queues|preserve|goodput [OPTIONS]]
+usage: ./dev bench [segment|nic|forms|queues|preserve|goodput|transport [OPTIONS]]
 
-Measures a release build; without an argument everything, in some ten minutes. Root only. Other load
-on the machine disturbs every number; the ratios within one table are what to look at.
+Measures a release build; without an argument everything but transport, in some ten minutes. Root
+only. Other load on the machine disturbs every number; the ratios within one table are what to look
+at.
 
   segment   what the whole engine costs per segment and per 64 KiB, on a port that discards, with
             and without segmentation offload
@@ -26,6 +27,11 @@ on the machine disturbs every number; the ratios within one table are what to lo
               --rounds N         of every kind of download (default 5)
               --directory DIR    where the file is made (default /dev/shm, a tmpfs)
               --help             further options
+  transport downloads over paths that are slow, long, and lose or reorder packets: strictsend's TCP
+            beside the kernel's; in some 20 minutes
+              --congestion NAME  cubic, reno or bbr, of both (default cubic)
+              --cells quick      six of the paths, in some five minutes
+              --rounds N         of every download (default 5; with quick 3)
 
 Ctrl-C ends it; interfaces, namespaces, servers and files are taken away first.
 HELP
@@ -39,13 +45,14 @@ run() {
     queues) build-release/tests/bench/queues_bench ;;
     preserve) shift && build-release/tests/bench/preserve_bench "$@" ;;
     goodput) shift && build-release/tests/bench/goodput_bench "$@" ;;
+    transport) shift && build-release/tests/bench/transport_bench "$@" ;;
   esac
 }
 
 case "${1:-all}" in
   all) what=(segment nic forms queues preserve goodput) ;;
   segment | nic | forms | queues) [ $# = 1 ] || die "$1 takes no further arguments; ./dev bench --help" ;;
-  preserve | goodput) ;;
+  preserve | goodput | transport) ;;
   help | -h | --help) usage && exit ;;
   *) usage >&2 && exit 2 ;;
 esac
@@ -53,7 +60,8 @@ esac
 [ "$(id -u)" = 0 ] || die "the benchmark makes network namespaces and attaches XDP: run it as root"
 ensure_packages "${packages_bench[@]}"
 configure build-release -Dbuildtype=release -Dbenchmarks=true
-ninja -C build-release --quiet tests/bench/{segment,nic,af_xdp_udp,queues,preserve,goodput}_bench
+ninja -C build-release --quiet apps/strictsend \
+  tests/bench/{segment,nic,af_xdp_udp,queues,preserve,goodput,transport}_bench
 
 if [ $# -gt 0 ]; then
   run "$@"

@@ -17,7 +17,8 @@ packages_vm=(qemu-system-x86 busybox-static kmod zstd binutils procps curl iprou
 packages_test=("${packages_build[@]}" libclang-rt-14-dev util-linux
   wget ethtool dpdk-dev "${packages_vm[@]}")
 packages_demo=("${packages_build[@]}" curl iproute2 ethtool procps)
-packages_bench=("${packages_build[@]}" libbenchmark-dev curl iproute2 ethtool procps nginx dpdk-dev)
+packages_bench=("${packages_build[@]}" libbenchmark-dev curl iproute2 ethtool procps util-linux nginx
+  dpdk-dev)
 packages_format=(clang-format git)
 packages_lint=("${packages_build[@]}" clang-tidy)
 
