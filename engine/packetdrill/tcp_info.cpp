@@ -79,7 +79,9 @@ tcp_info tcp_info_of(const tcp::Connection& connection, std::uint32_t mtu_bytes,
   if (connection.ssthresh_bytes() >= ssthresh_unset) info.tcpi_snd_ssthresh = ssthresh_unset;
   info.tcpi_unacked = segments(connection.sent_to() - connection.acked_to());
   info.tcpi_sacked = segments(connection.sender().scoreboard().sacked_bytes());
-  info.tcpi_lost = segments(connection.sender().scoreboard().lost_bytes());
+  // Linux counts what is lost until it is known to have arrived.
+  info.tcpi_lost = segments(connection.sender().scoreboard().lost_bytes() +
+                            connection.sender().scoreboard().repeated_bytes());
   info.tcpi_bytes_retrans = counters.retransmitted_bytes;
   info.tcpi_total_retrans = counters.retransmissions;
   info.tcpi_bytes_acked = connection.acked_to();

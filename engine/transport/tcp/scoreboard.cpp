@@ -134,6 +134,13 @@ std::uint32_t Scoreboard::next_lost(std::uint32_t number) const {
   return number;
 }
 
+std::uint32_t Scoreboard::repeated_bytes() const {
+  std::uint32_t bytes = 0;
+  for (const Run* run = at(oldest_); run != nullptr; run = at(run->newer))
+    if (run->retransmitted) bytes += run->bytes;
+  return bytes;
+}
+
 // ---- states -------------------------------------------------------------------------------------
 
 void Scoreboard::count(RunState state, std::uint32_t bytes, bool more) {

@@ -91,6 +91,9 @@ class Scoreboard {
   /// The lowest bytes to be sent again; null: none.
   [[nodiscard]] const Run* first_lost() const { return at(lost_hint_); }
 
+  /// In flight for the second time or more; walks all runs.
+  [[nodiscard]] std::uint32_t repeated_bytes() const;
+
   /// Whether new data can be recorded.
   [[nodiscard]] bool has_room() const {
     return free_for_us() || (tail_ != 0 && ref(tail_).state == RunState::in_flight);

@@ -178,7 +178,8 @@ void Sender::steer(const Feedback& feedback, Time now) {
     // What waited for a longer segment was not left unused.
     const std::uint32_t peak = flight_peak_ + awaited_bytes(congestion_.cwnd_bytes());
     congestion_.on_ack({.now = now,
-                        .acked_bytes = feedback.acked_bytes,
+                        // What was SACKed before has had its effect (Linux's acked_sacked).
+                        .acked_bytes = std::min(feedback.acked_bytes, feedback.delivered_bytes),
                         .delivered_bytes = feedback.delivered_bytes,
                         .lost_bytes = feedback.lost_bytes,
                         .in_flight_bytes = in_flight_bytes(),

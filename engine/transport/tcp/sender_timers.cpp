@@ -12,8 +12,8 @@ namespace {
 /// TCP_RTO_MIN; RFC 8985 §7.2 TLP.max_ack_delay).
 constexpr Duration ack_delay_max_assumed = milliseconds(200);
 constexpr Duration probe_timeout_without_rtt = seconds(1);  // RFC 8985 §7.2
-/// On short paths the acknowledgement of an odd last segment is late without being lost.
-constexpr Duration probe_timeout_min = milliseconds(10);
+/// Receivers' and our own timers are no finer (Linux's TCP_TIMEOUT_MIN).
+constexpr Duration probe_timeout_slack = milliseconds(4);
 }  // namespace
 
 void Sender::arm(Timer timer, Time deadline) {
@@ -59,9 +59,8 @@ void Sender::schedule_tail_probe(Time now) {
   if (!wants_tail_probe()) return;
   Duration timeout = probe_timeout_without_rtt;
   if (rtt_.has_sample()) {
-    timeout = rtt_.srtt() * 2;
-    if (flight_bytes() <= mss_) timeout = timeout + ack_delay_max_assumed;
-    timeout = std::max(timeout, probe_timeout_min);
+    const Duration slack = flight_bytes() <= mss_ ? ack_delay_max_assumed : probe_timeout_slack;
+    timeout = rtt_.srtt() * 2 + slack;
   }
   const Time rto_at = timer_ == Timer::retransmit ? deadline_ : now + rtt_.rto();
   probe_deadline_ = std::min(now + timeout, rto_at);

@@ -73,7 +73,7 @@ TEST(TcpEcn, rfc3168_6_1_2_an_echo_reduces_the_window_once_a_round_trip_and_is_a
   Story story(with_ecn());
   story.enqueue(100'000);
   story.take_wire();
-  story.at(5).peer(echoing(story, 1001));
+  story.at(3).peer(echoing(story, 1001));
   EXPECT_EQ(story.connection().ssthresh_bytes(), 8000U);  // RFC 8511 §3: 0.8 for ECN
   EXPECT_EQ(counters(story).ecn_reductions, 1U);
   for (std::uint64_t number = 2001; number <= 9001; number += 1000)

