@@ -493,7 +493,7 @@ TEST(SimPort, delivers_only_the_flows_it_was_told_to_accept) {
     return received;
   };
   EXPECT_EQ(inject({10, 0, 0, 1}, 80), 0U);
-  ASSERT_TRUE(bench.port().accept_flows({.ipv4_address = {10, 0, 0, 1}, .tcp_port = 80}));
+  ASSERT_TRUE(bench.port().accept_flows({.address = {10, 0, 0, 1}, .tcp_port = 80}));
   EXPECT_EQ(inject({10, 0, 0, 1}, 80), 1U);
   EXPECT_EQ(inject({10, 0, 0, 1}, 81), 0U);
   EXPECT_EQ(inject({10, 0, 0, 2}, 80), 0U);
