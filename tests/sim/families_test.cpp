@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/icmp_errors.hpp"
 #include "tests/support/sim_engine.hpp"
 #include "tests/support/temp_file.hpp"
 
@@ -187,34 +188,10 @@ TEST_P(Families, what_is_sent_in_another_vlan_is_not_ours) {
   EXPECT_EQ(engine->port().stats().not_ours, 2U);
 }
 
-/// A router's word about the last segment that reached it, or about one at another sequence number.
+/// Of a router, about a segment that reached it.
 std::vector<std::byte> too_big(std::span<const std::byte> frame, std::uint32_t seq_shift) {
-  const auto sent = wire::parse_ip_packet(frame).value();
-  const bool v4 = sent.source.is_v4();
-  const wire::FrameTemplate headers(
-      {.source_mac = sent.destination_mac,
-       .destination_mac = sent.source_mac,
-       .source = v4 ? IpAddress(192, 0, 2, 1) : IpAddress(v6("2001:db8:9::9")),
-       .destination = sent.source,
-       .vlan_id = sent.vlan_id},
-      v4 ? wire::protocol_icmp : wire::protocol_icmpv6);
-  const std::size_t quoted_bytes = wire::ip_header_bytes(sent.source.family()) + 8;
-  const auto quoted_from = frame.subspan(wire::link_bytes(sent.vlan_id), quoted_bytes);
-  std::vector<std::byte> quoted(quoted_from.begin(), quoted_from.end());
-  const std::size_t seq_at = quoted_bytes - 4;
-  const be32 seq = wire::load<be32>(quoted.data() + seq_at).get() + seq_shift;
-  std::memcpy(quoted.data() + seq_at, &seq, sizeof seq);
-  wire::IcmpErrorLayout icmp{.type = static_cast<std::uint8_t>(v4 ? 3 : 2),
-                             .code = static_cast<std::uint8_t>(v4 ? 4 : 0),
-                             .mtu_low = std::uint16_t{1400}};
-  const std::size_t bytes = wire::icmp_error_bytes + quoted_bytes;
-  icmp.checksum = finish_sum((v4 ? 0 : headers.pseudo_sum() + bytes) +
-                             inet_sum(std::as_bytes(std::span(&icmp, 1))) + inet_sum(quoted));
-  std::vector<std::byte> error(headers.bytes() + bytes);
-  headers.write(error.data(), 0, bytes);
-  std::memcpy(error.data() + headers.bytes(), &icmp, sizeof icmp);
-  std::memcpy(error.data() + headers.bytes() + sizeof icmp, quoted.data(), quoted.size());
-  return error;
+  const auto family = wire::parse_ip_packet(frame).value().source.family();
+  return test::packet_too_big(frame, 1400, wire::ip_header_bytes(family) + 8, seq_shift);
 }
 
 TEST_P(Families, rfc5927_4_a_router_is_heard_about_what_is_outstanding_alone) {
@@ -232,6 +209,9 @@ TEST_P(Families, rfc5927_4_a_router_is_heard_about_what_is_outstanding_alone) {
   engine->run_for(milliseconds(50));
   EXPECT_EQ(counters.path_mtu_messages.get(), 1U);
   EXPECT_EQ(counters.segments_invalid.get(), invalid);
+  longest_frame_bytes = 0;
+  engine->run_for(seconds(2));
+  EXPECT_EQ(longest_frame_bytes, wire::link_bytes(options.addresses.vlan_id) + 1400);
 
   engine->port().peer().inject(too_big(segment, 10'000'000));  // never sent
   engine->port().peer().inject(too_big(segment, -10'000'000U));

@@ -554,7 +554,7 @@ TEST(SimPort, refuses_memory_and_limits_it_cannot_work_with) {
   EXPECT_FALSE(SimPort::create({}, DmaMemory{}));
   const auto jumbo = SimPort::create({.mtu_bytes = 9000}, buffer.memory());
   ASSERT_FALSE(jumbo);
-  EXPECT_NE(jumbo.error().message().find("4082"), std::string::npos);
+  EXPECT_NE(jumbo.error().message().find("4078"), std::string::npos);
   EXPECT_FALSE(SimPort::create({.tx_ring_packets = 0}, buffer.memory()));
   EXPECT_FALSE(SimPort::create({.segmented_bytes_max = 65535}, buffer.memory()))
       << "who cuts packets finishes their checksums";

@@ -17,12 +17,14 @@
 #include "nic/wire/udp_packet.hpp"
 #include "tests/support/captured_packets.hpp"
 #include "tests/support/hex.hpp"
+#include "tests/support/icmp_errors.hpp"
 
 namespace strictsend::wire {
 namespace {
 
 using nic::RxChecksum;
 using test::from_hex;
+using test::packet_too_big;
 using Bytes = std::vector<std::byte>;
 
 constexpr std::size_t ip_begin = ethernet_bytes;
@@ -315,33 +317,6 @@ TEST(Offload, what_is_left_of_the_mtu_is_smaller_with_ipv6) {
 
 // "Packet too big".
 
-/// What a router says of the segment in `frame` (untagged), sent back with `mtu` and as much of the
-/// segment as it quotes.
-Bytes too_big(const Bytes& frame, std::uint32_t mtu, std::size_t quoted_bytes) {
-  const auto sent = parse_ip_packet(frame).value();
-  const bool v4 = sent.source.is_v4();
-  const FlowAddress back{.source_mac = {2, 0, 0, 0, 0, 9},
-                         .destination_mac = sent.source_mac,
-                         .source = v4 ? IpAddress(192, 0, 2, 1) : IpAddress(v6("2001:db8:99::1")),
-                         .destination = sent.source};
-  IcmpErrorLayout icmp{.type = static_cast<std::uint8_t>(v4 ? 3 : 2),
-                       .code = static_cast<std::uint8_t>(v4 ? 4 : 0),
-                       .mtu_high = static_cast<std::uint16_t>(mtu >> 16),
-                       .mtu_low = static_cast<std::uint16_t>(mtu)};
-  const auto quoted = std::span(frame).subspan(ethernet_bytes).first(quoted_bytes);
-  const std::size_t bytes = icmp_error_bytes + quoted.size();
-  const std::uint8_t protocol = v4 ? protocol_icmp : protocol_icmpv6;
-  const FrameTemplate headers(back, protocol);
-  icmp.checksum = finish_sum((v4 ? 0 : headers.pseudo_sum() + bytes) +
-                             inet_sum(std::as_bytes(std::span(&icmp, 1))) + inet_sum(quoted));
-  Bytes error(headers.bytes() + bytes);
-  headers.write(error.data(), 0, bytes);
-  std::memcpy(error.data() + headers.bytes(), &icmp, sizeof icmp);
-  std::ranges::copy(
-      quoted, error.begin() + static_cast<std::ptrdiff_t>(headers.bytes() + icmp_error_bytes));
-  return error;
-}
-
 /// After a change behind the IP header.
 Bytes mended(Bytes error) {
   const auto ip = parse_ip_packet(error).value();
@@ -367,7 +342,7 @@ TEST(PacketTooBig, rfc1191_and_rfc4443_3_2_names_the_segment_and_the_mtu) {
     const std::size_t header = ip_header_bytes(flow->source.family());
     // The 64 bits of RFC 792, and as much as fits the least MTU.
     for (const std::size_t quoted : {header + 8, std::size_t{500}}) {
-      const auto error = parse_packet_too_big(too_big(sent, 1400, quoted));
+      const auto error = parse_packet_too_big(packet_too_big(sent, 1400, quoted));
       ASSERT_TRUE(error) << to_string(error.error());
       EXPECT_EQ(error->mtu_bytes, 1400U);
       EXPECT_EQ(error->source, flow->source);
@@ -377,25 +352,25 @@ TEST(PacketTooBig, rfc1191_and_rfc4443_3_2_names_the_segment_and_the_mtu) {
       EXPECT_EQ(error->seq, 0xfedcba98U);
       EXPECT_NE(error->reporter, flow->destination);
     }
-    EXPECT_EQ(error_refusal(too_big(sent, 1400, header + 7)), ParseError::icmp_truncated);
-    EXPECT_EQ(error_refusal(too_big(sent, 1400, header - 1)), ParseError::icmp_truncated);
+    EXPECT_EQ(error_refusal(packet_too_big(sent, 1400, header + 7)), ParseError::icmp_truncated);
+    EXPECT_EQ(error_refusal(packet_too_big(sent, 1400, header - 1)), ParseError::icmp_truncated);
     EXPECT_EQ(error_refusal(sent), ParseError::other_protocol);
   }
 }
 
 TEST(PacketTooBig, rfc8201_4_an_mtu_below_the_least_is_refused) {
   const Bytes v4 = tcp_frame(ipv4_flow, {.flags = {.ack = true}});
-  EXPECT_TRUE(parse_packet_too_big(too_big(v4, 68, 40)));
-  EXPECT_EQ(error_refusal(too_big(v4, 67, 40)), ParseError::icmp_mtu);
-  EXPECT_EQ(error_refusal(too_big(v4, 0, 40)), ParseError::icmp_mtu) << "before RFC 1191";
+  EXPECT_TRUE(parse_packet_too_big(packet_too_big(v4, 68, 40)));
+  EXPECT_EQ(error_refusal(packet_too_big(v4, 67, 40)), ParseError::icmp_mtu);
+  EXPECT_EQ(error_refusal(packet_too_big(v4, 0, 40)), ParseError::icmp_mtu) << "before RFC 1191";
   const Bytes v6 = tcp_frame(captured_flow, {.flags = {.ack = true}});
-  EXPECT_TRUE(parse_packet_too_big(too_big(v6, 1280, 60)));
-  EXPECT_EQ(error_refusal(too_big(v6, 1279, 60)), ParseError::icmp_mtu);
-  EXPECT_EQ(parse_packet_too_big(too_big(v6, 70'000, 60))->mtu_bytes, 70'000U) << "32 bits";
+  EXPECT_TRUE(parse_packet_too_big(packet_too_big(v6, 1280, 60)));
+  EXPECT_EQ(error_refusal(packet_too_big(v6, 1279, 60)), ParseError::icmp_mtu);
+  EXPECT_EQ(parse_packet_too_big(packet_too_big(v6, 70'000, 60))->mtu_bytes, 70'000U) << "32 bits";
 }
 
 TEST(PacketTooBig, other_messages_and_other_packets_are_refused) {
-  const Bytes v4 = too_big(tcp_frame(ipv4_flow, {.flags = {.ack = true}}), 1400, 40);
+  const Bytes v4 = packet_too_big(tcp_frame(ipv4_flow, {.flags = {.ack = true}}), 1400, 40);
   constexpr std::size_t icmp = ethernet_bytes + ipv4_bytes_min;
   constexpr std::size_t quoted = icmp + icmp_error_bytes;
   EXPECT_EQ(error_refusal(mended(with(v4, icmp, 11))), ParseError::icmp_type);
@@ -407,7 +382,7 @@ TEST(PacketTooBig, other_messages_and_other_packets_are_refused) {
   EXPECT_EQ(error_refusal(mended(with(v4, quoted + 7, 1))), ParseError::icmp_quoted) << "fragment";
   EXPECT_EQ(error_refusal(mended(with(v4, quoted, 0x44))), ParseError::icmp_quoted);
 
-  const Bytes v6 = too_big(tcp_frame(captured_flow, {.flags = {.ack = true}}), 1400, 60);
+  const Bytes v6 = packet_too_big(tcp_frame(captured_flow, {.flags = {.ack = true}}), 1400, 60);
   constexpr std::size_t quoted6 = payload_begin + icmp_error_bytes;
   EXPECT_EQ(error_refusal(mended(with(v6, payload_begin, 1))), ParseError::icmp_type);
   EXPECT_EQ(error_refusal(mended(with(v6, quoted6 + 6, 17))), ParseError::icmp_quoted);
