@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <ifaddrs.h>
 #include <numeric>
+#include <sstream>
 #include <time.h>
 #include <utility>
 
@@ -30,29 +32,68 @@ Time wall_clock() {
   return Time{std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec};
 }
 
-/// The first IPv4 address of an interface.
-std::optional<std::array<std::uint8_t, 4>> interface_address(const std::string& name) {
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return std::nullopt;
-  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
-  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-    if (at->ifa_addr == nullptr || at->ifa_addr->sa_family != AF_INET || name != at->ifa_name) {
-      continue;
-    }
+struct InterfaceAddresses {
+  std::optional<Ipv4Address> v4;
+  std::optional<Ipv6Address> v6;
+};
+
+/// RFC 4291 §2.5.6.
+bool is_link_local(const Ipv6Address& address) {
+  return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+}
+
+void take_address(const sockaddr& found, InterfaceAddresses& addresses) {
+  if (found.sa_family == AF_INET && !addresses.v4) {
     sockaddr_in address{};
-    std::memcpy(&address, at->ifa_addr, sizeof address);
-    std::array<std::uint8_t, 4> bytes{};
-    std::memcpy(bytes.data(), &address.sin_addr, bytes.size());
-    return bytes;
+    std::memcpy(&address, &found, sizeof address);
+    std::memcpy(addresses.v4.emplace().data(), &address.sin_addr, sizeof address.sin_addr);
+  } else if (found.sa_family == AF_INET6) {
+    sockaddr_in6 address{};
+    std::memcpy(&address, &found, sizeof address);
+    Ipv6Address bytes{};
+    std::memcpy(bytes.data(), &address.sin6_addr, bytes.size());
+    if (!addresses.v6 || (is_link_local(*addresses.v6) && !is_link_local(bytes)))
+      addresses.v6 = bytes;
+  }
+}
+
+InterfaceAddresses addresses_of(const std::string& name) {
+  InterfaceAddresses addresses;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return addresses;
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
+  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next)
+    if (at->ifa_addr != nullptr && name == at->ifa_name) take_address(*at->ifa_addr, addresses);
+  return addresses;
+}
+
+/// The kernel's VLAN device on top of an interface, as /proc/net/vlan/config names it:
+/// "eth0.5 | 5 | eth0".
+std::optional<std::string> vlan_device(const std::string& name, std::uint16_t vlan_id) {
+  std::ifstream config("/proc/thread-self/net/vlan/config");
+  std::string line;
+  while (std::getline(config, line)) {
+    std::ranges::replace(line, '|', ' ');
+    std::istringstream fields(line);
+    std::string device;
+    std::string below;
+    unsigned id = 0;
+    if (fields >> device >> id >> below && id == vlan_id && below == name) return device;
   }
   return std::nullopt;
 }
 
+InterfaceAddresses addresses_of(const std::string& name, std::optional<std::uint16_t> vlan_id) {
+  if (!vlan_id) return addresses_of(name);
+  const std::optional<std::string> device = vlan_device(name, *vlan_id);
+  return device ? addresses_of(*device) : InterfaceAddresses{};
+}
+
 template <class Backend>
 Result<OpenedPort> opened(Result<std::unique_ptr<Backend>> port,
-                          std::optional<std::array<std::uint8_t, 4>> address) {
+                          const InterfaceAddresses& addresses) {
   if (!port) return tl::unexpected(std::move(port.error()));
-  return OpenedPort{std::move(*port), address};
+  return OpenedPort{std::move(*port), addresses.v4, addresses.v6};
 }
 
 struct Spec {
@@ -101,8 +142,7 @@ Result<std::uint32_t> count_dpdk_queues(const Spec& spec, const OpenPortOptions&
   return dpdk::queues_to_serve(dpdk_config(spec, options), options.arguments);
 }
 Result<OpenedPort> open_dpdk(const Spec& spec, const OpenPortOptions& options) {
-  return opened(dpdk::open_port(dpdk_config(spec, options), options.arguments, options.memory),
-                std::nullopt);
+  return opened(dpdk::open_port(dpdk_config(spec, options), options.arguments, options.memory), {});
 }
 #else
 tl::unexpected<Error> no_dpdk() {
@@ -128,13 +168,14 @@ Result<OpenedPort> open_backend(const Spec& spec, const OpenPortOptions& options
     config.want_checksum_offload = options.checksum_offload;
     config.queues.resize(*queues);
     std::iota(config.queues.begin(), config.queues.end(), 0U);
-    return opened(af_xdp::open_port(config, memory), interface_address(spec.device));
+    return opened(af_xdp::open_port(config, memory), addresses_of(spec.device, options.vlan_id));
   }
   if (spec.backend == "discard") {
     DiscardConfig config;
     config.queues = *queues;
     config.checksum_offload = options.checksum_offload;
-    return opened(DiscardPort::create(config, memory), std::array<std::uint8_t, 4>{192, 0, 2, 1});
+    return opened(DiscardPort::create(config, memory),
+                  {.v4 = Ipv4Address{192, 0, 2, 1}, .v6 = std::nullopt});
   }
   return unknown_backend(spec.backend);
 }

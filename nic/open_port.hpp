@@ -11,19 +11,22 @@ namespace strictsend::nic {
 
 struct OpenPortOptions {
   std::string spec;  ///< "BACKEND:DEVICE", as on the command line: "af_xdp:eth0", "discard:"
-  std::vector<std::string> arguments;  ///< of the backend; DPDK's go to its EAL
-  std::uint32_t queues = 1;            ///< to be served; 0: as many as the device has
-  std::uint32_t mtu_bytes = 0;         ///< to be set, where no kernel does; 0: as it is
-  bool checksum_offload = true;        ///< to be used where the device has it
-  bool segmentation_offload = true;    ///< likewise; needs the former
-  DmaMemory memory;                    ///< its receive frames are dealt out to the queues evenly
-  std::string pcap_path;               ///< record every packet there; empty: no recording
+  std::vector<std::string> arguments;    ///< of the backend; DPDK's go to its EAL
+  std::uint32_t queues = 1;              ///< to be served; 0: as many as the device has
+  std::uint32_t mtu_bytes = 0;           ///< to be set, where no kernel does; 0: as it is
+  std::optional<std::uint16_t> vlan_id;  ///< to be used on it: whose addresses are asked for
+  bool checksum_offload = true;          ///< to be used where the device has it
+  bool segmentation_offload = true;      ///< likewise; needs the former
+  DmaMemory memory;                      ///< its receive frames are dealt out to the queues evenly
+  std::string pcap_path;                 ///< record every packet there; empty: no recording
 };
 
 struct OpenedPort {
   std::unique_ptr<Port> port;
-  /// The address that the system has given the device, if it has one.
-  std::optional<std::array<std::uint8_t, 4>> ipv4_address;
+  /// The addresses that the system has given the device, or the VLAN device on top of it: the first
+  /// IPv4 one, and the first IPv6 one, of global scope where there is such a one (RFC 4291 §2.5).
+  std::optional<Ipv4Address> ipv4_address;
+  std::optional<Ipv6Address> ipv6_address;
 };
 
 /// How many queues `open_port` would serve with these options, whose memory is not looked at: known

@@ -14,10 +14,14 @@
 #include "base/clock.hpp"
 #include "base/page.hpp"
 #include "base/result.hpp"
+#include <strictsend/address.hpp>
 
 namespace strictsend::nic {
 
 using MacAddress = std::array<std::uint8_t, 6>;
+
+/// What may stand before the IP packet, which the MTU is of: an Ethernet header with an 802.1Q tag.
+inline constexpr std::uint32_t link_header_bytes_max = 14 + 4;
 
 /// The memory that a port sends from and receives into: the arena's DMA view. The engine makes it
 /// and outlives the port; a port registers it once (AF_XDP UMEM, DPDK external memory) when it is
@@ -205,8 +209,10 @@ class Queue {
 /// What a backend's filter steers to the engine; everything else stays with the kernel where there
 /// is one.
 struct FlowFilter {
-  std::array<std::uint8_t, 4> ipv4_address{};  ///< destination address
-  std::uint16_t tcp_port = 0;                  ///< destination port, host order
+  IpAddress address;                     ///< destination address
+  std::uint16_t tcp_port = 0;            ///< destination port, host order
+  std::optional<std::uint16_t> vlan_id;  ///< of the frame's 802.1Q tag; nullopt: it has none
+  bool operator==(const FlowFilter&) const = default;
 };
 
 /// A counter for people and monitors.
@@ -230,7 +236,8 @@ class Port {
   [[nodiscard]] virtual Queue& queue(std::size_t index) = 0;
   [[nodiscard]] virtual bool link_up() const = 0;
 
-  /// Steers one more flow to the queues (from then on the kernel does not see it). Set-up thread.
+  /// Steers one more flow to the queues (from then on the kernel does not see it), and the "packet
+  /// too big" messages of routers about it. Set-up thread.
   virtual Result<void> accept_flows(const FlowFilter& filter) = 0;
 
   /// The device's own counters, under the device's names. May ask the device: not for hot paths.

@@ -7,6 +7,7 @@
 #include "base/assert.hpp"
 #include "base/inet_checksum.hpp"
 #include "nic/gather.hpp"
+#include "nic/wire/ethernet_frame.hpp"
 #include "nic/wire/layout.hpp"
 
 namespace strictsend::nic {
@@ -16,14 +17,28 @@ namespace {
 constexpr std::uint16_t of_the_last_alone = 0x01 | 0x08;  // FIN, PSH
 constexpr std::uint16_t of_the_first_alone = 0x80;        // CWR: one reduction is told of once
 
-/// IHL, in bytes. RFC 791 §3.1.
-std::size_t ipv4_header_bytes(const wire::Ipv4Layout& ip) {
-  return std::size_t{ip.version_ihl & 0x0fU} * 4;
-}
-
 template <class Layout>
 void store(std::byte* into, const Layout& layout) {
   std::memcpy(into, &layout, sizeof(layout));
+}
+
+/// `packet_bytes`: from the IP header on. `ip`: the IP header alone.
+void make_ipv4_header(std::span<std::byte> ip, std::size_t packet_bytes, std::uint32_t index) {
+  auto header = wire::load<wire::Ipv4Layout>(ip.data());
+  STRICTSEND_ASSERT(std::size_t{header.version_ihl & 0x0fU} * 4 == ip.size());
+  header.total_length = static_cast<std::uint16_t>(packet_bytes);
+  // Never fragmented (DF), so the numbers mean nothing (RFC 6864 §4.1); devices count all the same.
+  header.identification = static_cast<std::uint16_t>(header.identification.get() + index);
+  header.checksum = 0;
+  store(ip.data(), header);
+  header.checksum = finish_sum(inet_sum(ip));
+  store(ip.data(), header);
+}
+
+void make_ipv6_header(std::span<std::byte> ip, std::size_t packet_bytes) {
+  auto header = wire::load<wire::Ipv6Layout>(ip.data());
+  header.payload_length = static_cast<std::uint16_t>(packet_bytes - wire::ipv6_bytes);
+  store(ip.data(), header);
 }
 
 }  // namespace
@@ -50,20 +65,20 @@ void make_piece_header(std::span<std::byte> header, const ChecksumRequest& check
                        const Segmentation::Piece& piece) {
   STRICTSEND_ASSERT(header.size() >=
                     wire::ethernet_bytes + wire::ipv4_bytes_min + wire::tcp_bytes_min);
-  std::byte* const ip_at = header.data() + wire::ethernet_bytes;
-  auto ip = wire::load<wire::Ipv4Layout>(ip_at);
-  const std::size_t ip_bytes = ipv4_header_bytes(ip);
-  STRICTSEND_ASSERT(ip.version_ihl >> 4 == 4 &&
-                    wire::ethernet_bytes + ip_bytes == checksum.start_bytes &&
+  const auto ethernet = wire::parse_ethernet(header);
+  STRICTSEND_ASSERT(ethernet.has_value());
+  const std::size_t ip_begin = header.size() - ethernet->payload.size();
+  STRICTSEND_ASSERT(ip_begin + wire::ipv4_bytes_min <= checksum.start_bytes &&
                     checksum.start_bytes + wire::tcp_bytes_min <= header.size());
-  ip.total_length =
-      static_cast<std::uint16_t>(header.size() - wire::ethernet_bytes + piece.payload_bytes);
-  // Never fragmented (DF), so the numbers mean nothing (RFC 6864 §4.1); devices count all the same.
-  ip.identification = static_cast<std::uint16_t>(ip.identification.get() + piece.index);
-  ip.checksum = 0;
-  store(ip_at, ip);
-  ip.checksum = finish_sum(inet_sum({ip_at, ip_bytes}));
-  store(ip_at, ip);
+  const std::span<std::byte> ip = header.subspan(ip_begin, checksum.start_bytes - ip_begin);
+  const std::size_t packet_bytes = header.size() - ip_begin + piece.payload_bytes;
+  if (ethernet->ether_type == wire::ether_type_ipv4) {
+    make_ipv4_header(ip, packet_bytes, piece.index);
+  } else {
+    STRICTSEND_ASSERT(ethernet->ether_type == wire::ether_type_ipv6 &&
+                      ip.size() == wire::ipv6_bytes);
+    make_ipv6_header(ip, packet_bytes);
+  }
 
   std::byte* const tcp_at = header.data() + checksum.start_bytes;
   auto tcp = wire::load<wire::TcpLayout>(tcp_at);

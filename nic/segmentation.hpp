@@ -40,9 +40,10 @@ class Segmentation {
   std::uint32_t count_;
 };
 
-/// Makes a copy of the whole packet's headers (Ethernet, IPv4, TCP with options) one piece's:
-/// lengths, identification, IPv4 checksum, sequence number, FIN, PSH and CWR. What is left is the
-/// headers of a packet like any other, its checksum still to be finished by `checksum`.
+/// Makes a copy of the whole packet's headers (Ethernet with a tag or without, IPv4 or IPv6, TCP
+/// with options) one piece's: lengths, IPv4's identification and checksum, sequence number, FIN,
+/// PSH and CWR. What is left is the headers of a packet like any other, its checksum still to be
+/// finished by `checksum`.
 void make_piece_header(std::span<std::byte> header, const ChecksumRequest& checksum,
                        const Segmentation::Piece& piece);
 

@@ -42,7 +42,7 @@ bool can_be_cut(const PortCapabilities& capabilities, const TxPacket& packet,
       std::uint64_t{packet.checksum->start_bytes} + packet.checksum->offset_bytes + 2;
   if (field_end > header_bytes) return false;
   if (payload_bytes < SegmentationRequest::payload_bytes_min) return false;
-  if (header_bytes - ethernet_header_bytes + payload_bytes > capabilities.mtu_bytes) return false;
+  if (header_bytes + payload_bytes > link_header_bytes_max + capabilities.mtu_bytes) return false;
   return length_bytes > header_bytes + payload_bytes;  // one packet needs no cutting
 }
 
@@ -94,7 +94,7 @@ PacketFault check_packet(const PortCapabilities& capabilities, const DmaMemory& 
   if (first.offset.value % page_bytes < capabilities.header_headroom_bytes)
     return PacketFault::no_headroom;
   if (length_bytes < ethernet_header_bytes) return PacketFault::packet_too_short;
-  if (length_bytes > ethernet_header_bytes +
+  if (length_bytes > link_header_bytes_max +
                          (segmented ? capabilities.segmented_bytes_max : capabilities.mtu_bytes))
     return PacketFault::packet_too_long;
   if (segmented && !can_be_cut(capabilities, packet, length_bytes, first.length_bytes))

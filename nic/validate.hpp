@@ -21,7 +21,7 @@ enum class PacketFault : std::uint8_t {
   no_headroom,       ///< the port's metadata would lie outside the first fragment's own frame, or
                      ///< before the memory's start
   packet_too_short,  ///< no room for an Ethernet header
-  packet_too_long,   ///< above the MTU, or what the port can cut
+  packet_too_long,   ///< above the MTU, or what the port can cut, with a tag's room to spare
   checksum_request,  ///< not offered by the port, or outside the first fragment
   segmentation_request,  ///< not offered by the port, without a checksum or whole headers, or of
                          ///< packets that do not fit the MTU, are too small, or are only one

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli/values.hpp"
 
-#include <arpa/inet.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -92,28 +91,70 @@ Parsed<std::uint64_t> parse_number(std::string_view text, std::uint64_t least, s
   return number;
 }
 
-Parsed<Ipv4Address> parse_address(std::string_view text) {
-  Ipv4Address address{};
-  const std::string terminated(text);
-  if (::inet_pton(AF_INET, terminated.c_str(), address.data()) != 1)
-    return wrong(fmt::format("\"{}\" is not an IPv4 address; write one like 192.0.2.1", text));
-  if (address[0] == 0 || address[0] >= 224)
-    return wrong(fmt::format("{} is no single host's address; write one like 192.0.2.1", text));
-  return address;
+Parsed<IpAddress> parse_address(std::string_view text) {
+  const std::optional<IpAddress> address = parse_ip_address(text);
+  if (!address)
+    return wrong(
+        fmt::format("\"{}\" is not an address; write one like 192.0.2.1 or 2001:db8::1", text));
+  const std::uint8_t first = address->bytes()[0];
+  const bool is_host = address->is_v4() ? first != 0 && first < 224
+                                        : first != 0xff && *address != IpAddress(Ipv6Address{});
+  if (!is_host)
+    return wrong(fmt::format(
+        "{} is no single host's address; write one like 192.0.2.1 or 2001:db8::1", text));
+  return *address;
 }
 
-Parsed<InterfaceAddress> parse_interface_address(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  const Parsed<Ipv4Address> address = parse_address(text.substr(0, slash));
+namespace {
+
+/// One of the list: an address, and the bits behind its slash where those are allowed.
+Parsed<void> take_address(std::string_view text, bool bits_allowed, InterfaceAddresses& into) {
+  const std::size_t slash = bits_allowed ? text.find('/') : std::string_view::npos;
+  const Parsed<IpAddress> address = parse_address(text.substr(0, slash));
   if (!address) return wrong(address.error());
-  if (slash == std::string_view::npos) return InterfaceAddress{*address, std::nullopt};
-  const Parsed<std::uint64_t> bits = parse_number(text.substr(slash + 1), 1, 31);
-  if (!bits)
-    return wrong(fmt::format(
-        "\"{}\" says no network behind the slash; write the number of its leading bits, 1 to 31, "
-        "as in 192.0.2.1/24",
-        text));
-  return InterfaceAddress{*address, static_cast<std::uint8_t>(*bits)};
+  if (address->is_v4() ? into.v4.has_value() : into.v6.has_value())
+    return wrong(
+        fmt::format("{} is a second address of its family; name one of each at most", text));
+  std::optional<std::uint8_t> bits;
+  if (slash != std::string_view::npos) {
+    const unsigned most = address->is_v4() ? 31 : 127;
+    const Parsed<std::uint64_t> number = parse_number(text.substr(slash + 1), 1, most);
+    if (!number)
+      return wrong(fmt::format(
+          "\"{}\" says no network behind the slash; write the number of its leading bits, 1 to {}, "
+          "as in {}",
+          text, most, address->is_v4() ? "192.0.2.1/24" : "2001:db8::1/64"));
+    bits = static_cast<std::uint8_t>(*number);
+  }
+  if (address->is_v4()) {
+    into.v4 = address->v4();
+    into.prefix_bits = bits;
+  } else {
+    into.v6 = address->v6();
+    into.prefix6_bits = bits;
+  }
+  return {};
+}
+
+Parsed<InterfaceAddresses> parse_addresses(std::string_view text, bool bits_allowed) {
+  InterfaceAddresses addresses;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    const Parsed<void> taken = take_address(text.substr(0, comma), bits_allowed, addresses);
+    if (!taken) return wrong(taken.error());
+    if (comma == std::string_view::npos) return addresses;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace
+
+Parsed<InterfaceAddresses> parse_interface_addresses(std::string_view text) {
+  return parse_addresses(text, true);
+}
+
+Parsed<InterfaceAddresses> parse_gateways(std::string_view text) {
+  return parse_addresses(text, false);
 }
 
 Parsed<std::string> parse_nic(std::string_view text) {

@@ -25,15 +25,20 @@ using Parsed = tl::expected<T, std::string>;
 /// A whole number within [least, most].
 [[nodiscard]] Parsed<std::uint64_t> parse_number(std::string_view text, std::uint64_t least,
                                                  std::uint64_t most);
-/// "192.0.2.1": an address that an interface can have, neither 0.0.0.0 nor multicast nor broadcast.
-[[nodiscard]] Parsed<Ipv4Address> parse_address(std::string_view text);
-/// "192.0.2.1/24": an address, and how many of its leading bits name its network; the bits may be
-/// left out.
-struct InterfaceAddress {
-  Ipv4Address address{};
+/// "192.0.2.1", "2001:db8::1": an address that an interface can have, neither unspecified nor
+/// multicast nor broadcast.
+[[nodiscard]] Parsed<IpAddress> parse_address(std::string_view text);
+/// "192.0.2.1/24,2001:db8::1/64": one address of each family at most, and how many of their leading
+/// bits name their networks; the bits may be left out.
+struct InterfaceAddresses {
+  std::optional<Ipv4Address> v4;
   std::optional<std::uint8_t> prefix_bits;  ///< 1 to 31
+  std::optional<Ipv6Address> v6;
+  std::optional<std::uint8_t> prefix6_bits;  ///< 1 to 127
 };
-[[nodiscard]] Parsed<InterfaceAddress> parse_interface_address(std::string_view text);
+[[nodiscard]] Parsed<InterfaceAddresses> parse_interface_addresses(std::string_view text);
+/// "192.0.2.254,fe80::1": the same without bits.
+[[nodiscard]] Parsed<InterfaceAddresses> parse_gateways(std::string_view text);
 /// "af_xdp:IFACE" with a name that an interface can have, or "discard:".
 [[nodiscard]] Parsed<std::string> parse_nic(std::string_view text);
 [[nodiscard]] Parsed<TxForm> parse_tx_form(std::string_view text);

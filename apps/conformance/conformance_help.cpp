@@ -43,7 +43,7 @@ DESCRIPTION
 
 OPTIONS OF BOTH
     --peer ADDRESS
-        The other end's IPv4 address. The sender counts what this host asks for and
+        The other end's address. The sender counts what this host asks for and
         nothing else. Required.
 
     --port N
@@ -65,8 +65,9 @@ OPTIONS OF THE SENDER
     --nic dpdk:PORT
         The port under test, as for `strictsend serve`.
 
-    --address A[/BITS]
-    --gateway G
+    --address A[/BITS][,A[/BITS]]
+    --gateway G[,G]
+    --vlan ID
     --queues N|auto
     --mtu N
         As for `strictsend serve`. On dpdk an address must be given.

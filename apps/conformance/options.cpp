@@ -8,6 +8,7 @@
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
 
+#include "apps/cli/address_options.hpp"
 #include "apps/cli/option_reader.hpp"
 #include "apps/conformance/messages.hpp"
 
@@ -18,8 +19,8 @@ namespace po = boost::program_options;
 using cli::Parsed;
 
 constexpr std::array both_ends{"peer", "port", "directory", "wait"};
-constexpr std::array senders_alone{"nic",  "address",   "gateway", "queues", "mtu",
-                                   "size", "downloads", "writers", "write",  "cases"};
+constexpr std::array senders_alone{"nic",  "address",   "gateway", "vlan",  "queues", "mtu",
+                                   "size", "downloads", "writers", "write", "cases"};
 
 po::options_description described() {
   po::options_description options;
@@ -63,11 +64,7 @@ void read_senders(cli::OptionReader& reader, Options& options) {
     return [&into](std::uint64_t value) { into = static_cast<std::uint32_t>(value); };
   };
   reader.option("nic", cli::parse_nic, [&](auto& v) { options.engine.nic = v; });
-  reader.option("address", cli::parse_interface_address, [&](auto& v) {
-    options.engine.address = v.address;
-    options.engine.prefix_bits = v.prefix_bits.value_or(options.engine.prefix_bits);
-  });
-  reader.option("gateway", cli::parse_address, [&](auto& v) { options.engine.gateway = v; });
+  cli::read_address_options(reader, options.engine);
   reader.option("queues", cli::parse_queues, store(options.engine.queues));
   reader.option("mtu", within(68, 65535), store(options.engine.mtu_bytes));
   reader.option("size", parse_file_size, [&](auto v) { options.file_bytes = v; });

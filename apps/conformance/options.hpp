@@ -26,7 +26,7 @@ enum class WriteWay : std::uint8_t {
 struct Options {
   bool help = false;
   bool sends = false;  ///< --nic was given; else it is the receiver
-  Ipv4Address peer{};
+  IpAddress peer;
   std::uint16_t port = 8017;
   std::string directory = "/var/tmp";
   std::chrono::milliseconds wait{60'000};  ///< for the other end

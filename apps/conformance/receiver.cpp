@@ -33,9 +33,8 @@ class Receiver {
   Receiver(const Options& options, std::string directory, const app::StopSignals& signals)
       : options_(options),
         signals_(signals),
-        fetch_(fmt::format("{}.{}.{}.{}:{}", options.peer[0], options.peer[1], options.peer[2],
-                           options.peer[3], options.port),
-               std::move(directory), signals) {}
+        fetch_(fmt::format("{}:{}", to_url_host(options.peer), options.port), std::move(directory),
+               signals) {}
 
   Result<std::string> run() {
     fmt::print("Waiting for the sender.\n");

@@ -26,8 +26,12 @@ std::string kernel() {
   return fmt::format("{} {} {}", name.sysname, name.release, name.machine);
 }
 
-std::string text_of(const Ipv4Address& a) {
-  return fmt::format("{}.{}.{}.{}", a[0], a[1], a[2], a[3]);
+/// Ours of the peer's family, or the only one that there is.
+std::string own_address(const Engine& engine, const IpAddress& peer) {
+  const std::vector<IpAddress> addresses = engine.addresses();
+  for (const IpAddress& address : addresses)
+    if (address.family() == peer.family()) return to_string(address);
+  return to_string(addresses.front());
 }
 
 /// Whoever still asks for what an earlier run served shall not find it.
@@ -52,14 +56,14 @@ Result<Report> begin_report(const Options& options) {
   report.version = cli::version();
   report.kernel = kernel();
   report.port = (*engine)->port();
-  const std::string address = text_of((*engine)->address());
+  const std::string address = own_address(**engine, options.peer);
   report.ends =
-      fmt::format("{} port {}, received by {}", address, options.port, text_of(options.peer));
+      fmt::format("{} port {}, received by {}", address, options.port, to_string(options.peer));
   report.file_bytes = options.file_bytes;
   report.downloads = options.downloads;
   report.parallel = std::min(downloads_at_a_time, options.downloads);
   fmt::print("{}\nOn {} run: strictsend conformance --peer {}{}\n", (*engine)->description(),
-             text_of(options.peer), address,
+             to_string(options.peer), address,
              options.port == Options{}.port ? "" : fmt::format(" --port {}", options.port));
   (*engine)->stop(0);
   return report;

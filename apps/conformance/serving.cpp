@@ -10,8 +10,7 @@
 
 namespace strictsend::conformance {
 
-Result<std::unique_ptr<Serving>> Serving::open(const EngineConfig& config,
-                                               const Ipv4Address& peer) {
+Result<std::unique_ptr<Serving>> Serving::open(const EngineConfig& config, const IpAddress& peer) {
   Result<std::unique_ptr<Engine>> engine = Engine::open(config);
   if (!engine) return tl::unexpected(std::move(engine.error()));
   return std::unique_ptr<Serving>(new Serving(std::move(*engine), peer));

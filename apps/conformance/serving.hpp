@@ -20,7 +20,7 @@ namespace strictsend::conformance {
 class Serving {
  public:
   /// Opens the port; nothing is served yet.
-  static Result<std::unique_ptr<Serving>> open(const EngineConfig& config, const Ipv4Address& peer);
+  static Result<std::unique_ptr<Serving>> open(const EngineConfig& config, const IpAddress& peer);
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
   ~Serving() = default;
@@ -34,7 +34,7 @@ class Serving {
   EngineStats stop();
 
  private:
-  Serving(std::unique_ptr<Engine> engine, const Ipv4Address& peer)
+  Serving(std::unique_ptr<Engine> engine, const IpAddress& peer)
       : engine_(std::move(engine)), submissions_(peer) {}
 
   std::unique_ptr<Engine> engine_;

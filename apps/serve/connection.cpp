@@ -22,8 +22,7 @@ std::string for_the_log(std::string text) {
 }
 
 std::string peer_name(const Event& accepted) {
-  const Ipv4Address& a = accepted.peer_address;
-  return fmt::format("{}.{}.{}.{}:{}", a[0], a[1], a[2], a[3], accepted.peer_port);
+  return fmt::format("{}:{}", to_url_host(accepted.peer_address), accepted.peer_port);
 }
 
 }  // namespace

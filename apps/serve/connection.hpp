@@ -45,7 +45,7 @@ class Connection final : private http::Stream, private http::FileRequests {
 
   ConnectionContext& context_;
   const ConnectionId id_;
-  const Ipv4Address peer_address_;
+  const IpAddress peer_address_;
   const std::string peer_;  ///< for the log
   http::Session session_;   // refers to *this as its stream
 };

@@ -15,7 +15,7 @@ class Observer {
  public:
   struct Submission {
     std::string_view target;       ///< of the request, with its query
-    Ipv4Address peer_address{};    ///< who asked
+    IpAddress peer_address;        ///< who asked
     http::TimePoint freeze_began;  ///< just before the freeze
     http::TimePoint submit_ended;  ///< after submit returned
     std::uint64_t splice_id = 0;

@@ -70,11 +70,13 @@ class ConflictWatch {
     looked_at_ = Clock::now();
     const std::uint64_t conflicts = engine_.stats().address_conflicts;
     if (conflicts > known_) {
-      const Ipv4Address a = engine_.address();
+      std::string ours;
+      for (const IpAddress& address : engine_.addresses())
+        ours += (ours.empty() ? "" : " or ") + to_string(address);
       spdlog::warn(
-          "another host claims the address {}.{}.{}.{} too ({} ARP packets so far), and clients may "
+          "another host claims the address {} too ({} packets so far say so), and clients may "
           "reach that one instead: give one of the two another address",
-          a[0], a[1], a[2], a[3], conflicts);
+          ours, conflicts);
     }
     known_ = conflicts;
   }
@@ -111,14 +113,13 @@ int serve(ServeOptions options) {
   if (!server) return failed(server.error());
   progress.watch(**server);
 
-  const Ipv4Address a = (*engine)->address();
   fmt::print(
       "{}\n"
       "memory: at most {}: {} for the engine, fixed now, and up to {} for the requests of each "
-      "connection\n"
-      "serving http://{}.{}.{}.{}:{}/\n",
-      (*engine)->description(), size(bytes_max), size(engine_bytes), size(connection_bytes), a[0],
-      a[1], a[2], a[3], port);
+      "connection\n",
+      (*engine)->description(), size(bytes_max), size(engine_bytes), size(connection_bytes));
+  for (const IpAddress& address : (*engine)->addresses())
+    fmt::print("serving http://{}:{}/\n", to_url_host(address), port);
   std::fflush(stdout);
 
   const Clock::time_point began = Clock::now();

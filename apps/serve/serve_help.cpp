@@ -45,19 +45,30 @@ OPTIONS
     --port N
         The TCP port. Default: 80.
 
-    --address A[/BITS]
-        The IPv4 address to answer on. Default: the interface's first. Where no kernel
-        stands behind the port to answer for it (DPDK), it must be given: strictsend then
-        answers ARP and ping for A itself, tells the network so at the start, and keeps
-        the address if another host claims it, with a warning. A must be free. BITS is how
-        many leading bits name A's network, 1 to 31; default: 24. On af_xdp the kernel
-        knows the network, and BITS is not used.
+    --address A[/BITS][,A[/BITS]]
+        The addresses to answer on: an IPv4 one, an IPv6 one, or one of each. Default: the
+        interface's first IPv4 address and its first IPv6 address (a global one before the
+        link's own), as far as it has them. Where no kernel stands behind the port to
+        answer for them (DPDK), they must be given: strictsend then answers ARP, neighbour
+        discovery and ping for A itself, tells the network so at the start, and keeps the
+        address if another host claims it, with a warning. A must be free. BITS is how
+        many leading bits name A's network; default: 24, and 64 of IPv6. On af_xdp the
+        kernel knows the network, and BITS is not used.
 
-    --gateway G
-        The router to all other networks, in A's network. Only where no kernel stands
-        behind the port; on af_xdp the routes are the kernel's, and this is refused.
-        Default: none; then answers go back to where packets come from, which serves all
-        clients whose packets come by the router that leads back to them.
+    --gateway G[,G]
+        The router to all other networks, in A's network; IPv6's may be a link-local one.
+        Only where no kernel stands behind the port; on af_xdp the routes are the
+        kernel's, and this is refused. Default: none; then answers go back to where
+        packets come from, which serves all clients whose packets come by the router that
+        leads back to them.
+
+    --vlan ID
+        The 802.1Q VLAN to be in, 1 to 4094; frames of others are left alone. Default:
+        none, and only frames without a tag are served. On af_xdp name the interface
+        below (eth0, not eth0.5): the addresses are those of the kernel's VLAN device on
+        it, which also answers ARP and neighbour discovery. Tags must reach the XDP
+        program as part of the frame: switch their removal off (ethtool -K eth0 rxvlan
+        off), and on a veth pair their separate transport at the other end (txvlan off).
 
     --queues N|auto
         How many of the interface's receive queues to serve, with a thread and 15 MiB for

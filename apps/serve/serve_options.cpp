@@ -11,6 +11,7 @@
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
 
+#include "apps/cli/address_options.hpp"
 #include "apps/cli/option_reader.hpp"
 #include "apps/cli/values.hpp"
 
@@ -27,9 +28,26 @@ po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
   add("help,h", "");
-  for (const char* name : {"nic", "root", "port", "address", "gateway", "mtu", "queues", "cache",
-                           "tx", "offloads", "congestion", "ecn", "pacing", "max-connections",
-                           "idle-timeout", "request-timeout", "drain-timeout", "log-level", "pcap"})
+  for (const char* name : {"nic",
+                           "root",
+                           "port",
+                           "address",
+                           "gateway",
+                           "vlan",
+                           "mtu",
+                           "queues",
+                           "cache",
+                           "tx",
+                           "offloads",
+                           "congestion",
+                           "ecn",
+                           "pacing",
+                           "max-connections",
+                           "idle-timeout",
+                           "request-timeout",
+                           "drain-timeout",
+                           "log-level",
+                           "pcap"})
     add(name, po::value<std::string>(), "");
   return options;
 }
@@ -98,11 +116,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("root", parse_path, [&](auto& v) { options.server.root = v; });
   reader.option("port", within(1, 65535),
                 [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });
-  reader.option("address", cli::parse_interface_address, [&](auto& v) {
-    options.engine.address = v.address;
-    options.engine.prefix_bits = v.prefix_bits.value_or(options.engine.prefix_bits);
-  });
-  reader.option("gateway", cli::parse_address, [&](auto& v) { options.engine.gateway = v; });
+  cli::read_address_options(reader, options.engine);
   reader.option("queues", cli::parse_queues, [&](auto v) { options.engine.queues = v; });
   reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });

@@ -19,12 +19,12 @@ void Submissions::on_submit(const serve::Observer::Submission& submission) {
   const std::lock_guard lock(mutex_);
   if (only_from_ && submission.peer_address != *only_from_) {
     constexpr std::size_t logged_max = 16;
-    const Ipv4Address& a = submission.peer_address;
-    if (strangers_.size() < logged_max && strangers_.insert(a).second)
+    const IpAddress& address = submission.peer_address;
+    if (strangers_.size() < logged_max && strangers_.insert(address).second)
       spdlog::warn(
-          "{}.{}.{}.{} asks for files here too and is not the host that --peer names: "
+          "{} asks for files here too and is not the host that --peer names: "
           "what it does is not counted",
-          a[0], a[1], a[2], a[3]);
+          to_string(address));
     return;
   }
   const auto known = by_target_.find(submission.target);

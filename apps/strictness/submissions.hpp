@@ -31,7 +31,7 @@ class Submissions final : public serve::Observer {
   Submissions() = default;
   /// Records what `only_from` asks for. Other hosts are answered all the same; that there was one
   /// is logged.
-  explicit Submissions(const Ipv4Address& only_from) : only_from_(only_from) {}
+  explicit Submissions(const IpAddress& only_from) : only_from_(only_from) {}
 
   void on_submit(const serve::Observer::Submission& submission) override;
   void on_released(std::uint64_t splice_id, const SpliceResult& result) override;
@@ -44,11 +44,11 @@ class Submissions final : public serve::Observer {
   /// A peer that asks for ever new targets fills no memory.
   static constexpr std::size_t targets_max = 4096;
 
-  const std::optional<Ipv4Address> only_from_;
+  const std::optional<IpAddress> only_from_;
   mutable std::mutex mutex_;
   std::map<std::string, Record, std::less<>> by_target_;
   std::map<std::uint64_t, std::string> unreleased_;  // target by splice
-  std::set<Ipv4Address> strangers_;                  // that were logged
+  std::set<IpAddress> strangers_;                    // that were logged
 };
 
 }  // namespace strictsend::strictness

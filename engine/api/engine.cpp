@@ -19,8 +19,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineConfig& config) {
 std::string Engine::description() const {
   return impl_->description();
 }
-Ipv4Address Engine::address() const {
-  return impl_->address();
+std::vector<IpAddress> Engine::addresses() const {
+  return impl_->addresses();
 }
 PortFacts Engine::port() const {
   return impl_->port_facts();

@@ -57,8 +57,11 @@ Result<void> Engine::Impl::listen(std::uint16_t port) {
     return fail("listen", EINVAL, "port 0 cannot be listened on; name one in 1..65535");
   const std::lock_guard lock(mutex_);
   if (stopped_) return fail("listen", ESHUTDOWN, "the engine has been stopped");
-  Result<void> steered = port_->accept_flows({.ipv4_address = address_, .tcp_port = port});
-  if (!steered) return steered;
+  for (const IpAddress& address : addresses_) {
+    Result<void> steered =
+        port_->accept_flows({.address = address, .tcp_port = port, .vlan_id = config_.vlan_id});
+    if (!steered) return steered;
+  }
   for (auto& thread : threads_)
     thread->loop().listen(port);
   return {};
@@ -197,6 +200,7 @@ EngineStats Engine::Impl::stats() const {
     stats.segments_received += loop.segments_received.get();
     stats.segments_invalid += loop.segments_invalid.get();
     stats.segments_handed_over += loop.segments_handed_over.get();
+    stats.path_mtu_messages += loop.path_mtu_messages.get();
     stats.segments_hand_over_dropped += loop.segments_hand_over_dropped.get();
     stats.payload_bytes_sent += loop.payload_bytes_sent.get();
     stats.payload_bytes_copied += loop.payload_bytes_copied.get();

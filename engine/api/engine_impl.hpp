@@ -50,10 +50,12 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
 
   [[nodiscard]] pagecache::PageCache& cache() { return *cache_; }
   [[nodiscard]] int event_fd() const { return notifier_.event_fd(); }
-  [[nodiscard]] Ipv4Address address() const { return address_; }
+  [[nodiscard]] const std::vector<IpAddress>& addresses() const { return addresses_; }
   [[nodiscard]] const PortFacts& port_facts() const { return port_facts_; }
 
  private:
+  /// What to answer on: what was asked for, or what the system has given the device.
+  Result<void> take_addresses(std::optional<Ipv4Address> v4, std::optional<Ipv6Address> v6);
   Result<void> start_threads();
   /// The same as `stats`, by name, for a port that shows them somewhere.
   [[nodiscard]] std::vector<nic::Statistic> statistics() const;
@@ -66,7 +68,7 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   void recycle(engine::Flow& flow);
 
   const EngineConfig config_;
-  Ipv4Address address_{};
+  std::vector<IpAddress> addresses_;  ///< IPv4's first; one of each family at most
   PortFacts port_facts_;
   std::string port_description_;
   std::uint64_t port_memory_bytes_ = 0;  ///< besides the arena

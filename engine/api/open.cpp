@@ -28,8 +28,9 @@ constexpr std::uint32_t receive_frames = 2048;
 
 constexpr std::uint32_t queues_max = 256;
 
-constexpr std::uint32_t ethernet_bytes = 14;
+constexpr std::uint32_t link_bytes = nic::link_header_bytes_max;
 constexpr std::uint32_t ipv4_and_tcp_bytes = 40;
+constexpr std::uint16_t vlan_id_max = 4094;
 
 /// The most inline bytes (headers and trailers of splices) that may wait at one time.
 std::uint64_t inline_bytes_max(const EngineConfig& config) {
@@ -56,6 +57,9 @@ Result<void> check(const EngineConfig& config) {
   if (!std::has_single_bit(config.receive_buffer_bytes) || config.receive_buffer_bytes < 2048 ||
       config.receive_buffer_bytes > (1U << 20)) {
     return bad("receive_buffer_bytes must be a power of two from 2048 to 1048576");
+  }
+  if (config.vlan_id && (*config.vlan_id < 1 || *config.vlan_id > vlan_id_max)) {
+    return bad("a VLAN identifier is 1 to 4094");
   }
   return {};
 }
@@ -158,6 +162,7 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
                                     .arguments = config.nic_arguments,
                                     .queues = config.queues,
                                     .mtu_bytes = config.mtu_bytes,
+                                    .vlan_id = config.vlan_id,
                                     .checksum_offload = config.checksum_offload,
                                     .segmentation_offload = config.segmentation_offload,
                                     .memory = {},
@@ -193,7 +198,7 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   STRICTSEND_ASSERT(port->port->queue_count() == *queues);
   const nic::PortCapabilities& able = port->port->capabilities();
   auto ring = engine::LoopRing::create(
-      *queues, std::min(ethernet_bytes + able.mtu_bytes, able.max_receive_bytes));
+      *queues, std::min(link_bytes + able.mtu_bytes, able.max_receive_bytes));
   if (!ring) return tl::unexpected(std::move(ring.error()));
 
   UniqueFd event_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -202,12 +207,10 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   auto impl =
       std::make_unique<Impl>(config, std::move(*cache), std::move(port->port), std::move(*ring),
                              std::move(event_fd), inline_bytes_max(config));
-  const std::optional<Ipv4Address> address = config.address ? config.address : port->ipv4_address;
-  if (!address && !impl->port_->capabilities().owns_interface) {
-    return fail("engine address", EADDRNOTAVAIL,
-                "the interface has no IPv4 address: give it one (ip addr add) or pass --address");
+  if (const Result<void> taken = impl->take_addresses(port->ipv4_address, port->ipv6_address);
+      !taken) {
+    return tl::unexpected(taken.error());
   }
-  impl->address_ = address.value_or(Ipv4Address{});
   if (const Result<void> started = impl->start_threads(); !started) {
     return tl::unexpected(started.error());
   }
@@ -227,6 +230,22 @@ Engine::Impl::Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCa
       splices_(config.max_splices),
       inline_bytes_max_(inline_bytes_max) {}
 
+Result<void> Engine::Impl::take_addresses(std::optional<Ipv4Address> v4,
+                                          std::optional<Ipv6Address> v6) {
+  if (config_.address || config_.address6) {
+    v4 = config_.address;
+    v6 = config_.address6;
+  }
+  if (v4) addresses_.emplace_back(*v4);
+  if (v6) addresses_.emplace_back(*v6);
+  if (!addresses_.empty() || port_->capabilities().owns_interface) return {};
+  return fail("engine address", EADDRNOTAVAIL,
+              config_.vlan_id ? "no VLAN device on the interface has an address: give it one (ip "
+                                "addr add), or pass --address"
+                              : "the interface has no address: give it one (ip addr add) or pass "
+                                "--address");
+}
+
 Result<void> Engine::Impl::take_interface(std::uint32_t frame_bytes_max) {
   const nic::PortCapabilities& port = port_->capabilities();
   if (port.owns_interface) {
@@ -236,7 +255,7 @@ Result<void> Engine::Impl::take_interface(std::uint32_t frame_bytes_max) {
     host_.emplace(*host, monotonic_now());
     return {};
   }
-  if (!config_.gateway) return {};
+  if (!config_.gateway && !config_.gateway6) return {};
   return fail(
       "engine configuration", EINVAL,
       "on this port the kernel keeps the routes, and answers go to where packets come from: "
@@ -253,20 +272,26 @@ Result<void> Engine::Impl::start_threads() {
   port_memory_bytes_ = port.memory_bytes;
 
   engine::LoopConfig loop;
-  loop.address = address_;
+  for (const IpAddress& address : addresses_) {
+    if (address.is_v4())
+      loop.address = address.v4();
+    else
+      loop.address6 = address.v6();
+  }
+  loop.vlan_id = config_.vlan_id;
   loop.linear = linear_;
   loop.receive_buffer_bytes = config_.receive_buffer_bytes;
   // A linear packet must fit its header buffer, and a buffer does not cross a page.
-  const std::uint32_t packet_bytes = port.header_headroom_bytes + ethernet_bytes + port.mtu_bytes;
+  const std::uint32_t packet_bytes = port.header_headroom_bytes + link_bytes + port.mtu_bytes;
   const bool large = linear_ && packet_bytes > tx_buffer_bytes_small;
   loop.tx_buffer_bytes = large ? static_cast<std::uint32_t>(page_bytes) : tx_buffer_bytes_small;
   loop.tx_slots = tx_frames * static_cast<std::uint32_t>(page_bytes) / loop.tx_buffer_bytes;
   // One MSS serves both ways: what the peer sends must fit a receive buffer too.
-  std::uint32_t ip_bytes_max = std::min(port.mtu_bytes, port.max_receive_bytes - ethernet_bytes);
+  std::uint32_t ip_bytes_max = std::min(port.mtu_bytes, port.max_receive_bytes - link_bytes);
   if (linear_) {
     const std::uint32_t buffer =
         std::min(loop.tx_buffer_bytes - port.header_headroom_bytes, port.max_fragment_bytes);
-    ip_bytes_max = std::min(ip_bytes_max, buffer - ethernet_bytes);
+    ip_bytes_max = std::min(ip_bytes_max, buffer - link_bytes);
   }
   loop.tcp = tcp_config(config_, std::min<std::uint32_t>(ip_bytes_max, 65535) - ipv4_and_tcp_bytes);
   loop.tcp.segment_bytes_max = engine::segment_bytes_max(port, linear_);
@@ -277,7 +302,7 @@ Result<void> Engine::Impl::start_threads() {
   }
   const std::uint32_t frame_bytes_max =
       std::min({loop.tx_buffer_bytes - port.header_headroom_bytes, port.max_fragment_bytes,
-                ethernet_bytes + port.mtu_bytes});
+                link_bytes + port.mtu_bytes});
   if (Result<void> owned = take_interface(frame_bytes_max); !owned) return owned;
   loop.host = host_ ? &*host_ : nullptr;
   Result<SipKey> key = random_key();

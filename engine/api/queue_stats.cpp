@@ -18,6 +18,7 @@ QueueStats Engine::Impl::queue_stats(std::uint32_t queue) const {
           .segments_invalid = loop.segments_invalid.get(),
           .segments_handed_over = loop.segments_handed_over.get(),
           .segments_hand_over_dropped = loop.segments_hand_over_dropped.get(),
+          .path_mtu_messages = loop.path_mtu_messages.get(),
           .payload_bytes_sent = loop.payload_bytes_sent.get(),
           .payload_bytes_copied = loop.payload_bytes_copied.get(),
           .device_faults = loop.device_faults.get(),

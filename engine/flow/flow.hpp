@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "engine/flow/flow_key.hpp"
 #include "engine/flow/receive_ring.hpp"
 #include "engine/flow/send_stream.hpp"
 #include "engine/loop/timer_wheel.hpp"
@@ -13,14 +14,6 @@
 #include <strictsend/engine.hpp>
 
 namespace strictsend::engine {
-
-/// The peer's end of a connection; with the engine's one address and the local port it is the key.
-struct FlowKey {
-  Ipv4Address peer_address{};
-  std::uint16_t peer_port = 0;
-  std::uint16_t local_port = 0;
-  bool operator==(const FlowKey&) const = default;
-};
 
 /// One connection slot: the transport's state, what it sends and what it received.
 ///

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/flow/flow_table.hpp"
 
-#include <array>
 #include <bit>
-#include <cstring>
 
 namespace strictsend::engine {
 
@@ -73,11 +71,8 @@ std::uint64_t FlowTable::memory_bytes() const {
 }
 
 std::size_t FlowTable::bucket_of(const FlowKey& key) const {
-  std::array<std::byte, 8> bytes{};
-  std::memcpy(bytes.data(), key.peer_address.data(), 4);
-  std::memcpy(bytes.data() + 4, &key.peer_port, 2);
-  std::memcpy(bytes.data() + 6, &key.local_port, 2);
-  return siphash(key_, bytes) & (buckets_.size() - 1);
+  // Our own address is the same for all keys of a family.
+  return hash_of(key, key.peer_address, FlowHashUse::table, key_) & (buckets_.size() - 1);
 }
 
 }  // namespace strictsend::engine

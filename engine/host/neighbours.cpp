@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/host/neighbours.hpp"
 
-#include <bit>
-
 #include "nic/wire/arp_packet.hpp"
+#include "nic/wire/neighbour_packet.hpp"
 
 namespace strictsend::engine {
 namespace {
@@ -21,27 +20,33 @@ bool waits_for_answer(NeighbourState state) {
   return state == NeighbourState::incomplete || state == NeighbourState::probing;
 }
 
-std::uint32_t bits_of(const Ipv4Address& address) {
-  return std::bit_cast<std::uint32_t>(address);
+nic::MacAddress everybody(const IpAddress& target) {
+  return target.is_v4() ? wire::broadcast_mac
+                        : wire::multicast_mac(wire::solicited_node(target.v6()));
 }
 
 }  // namespace
 
-Neighbours::Neighbours(std::optional<Ipv4Address> gateway, Time now)
-    : has_gateway_(gateway.has_value()) {
+Neighbours::Neighbours(std::optional<Ipv4Address> gateway, std::optional<Ipv6Address> gateway6,
+                       Time now)
+    : has_gateway_{gateway.has_value(), gateway6.has_value()} {
   for (Entry& entry : entries_) {
     entry.requested_ns.store(long_ago(now), std::memory_order_relaxed);
     entry.confirmed_ns.store(long_ago(now), std::memory_order_relaxed);
   }
-  if (!gateway) return;
-  Entry& entry = entries_[gateway_place];
-  entry.store_address(bits_of(*gateway));
-  entry.store_word(NeighbourWord{.neighbour = {.state = NeighbourState::incomplete}}.bits());
+  const auto enter_gateway = [this](const IpAddress& address) {
+    Entry& entry = entries_[static_cast<std::size_t>(address.family())];
+    give_place(entry, entry.load_word(), address, [] {});
+  };
+  if (gateway) enter_gateway(*gateway);
+  if (gateway6) enter_gateway(*gateway6);
 }
 
-std::optional<NeighbourSeen> Neighbours::look(const Entry& entry, const Ipv4Address& address) {
+std::optional<NeighbourSeen> Neighbours::look(const Entry& entry, const IpAddress& address) {
   // Most places are not.
-  if (entry.address.load(std::memory_order_relaxed) != bits_of(address)) return std::nullopt;
+  const NeighbourAddress packed = pack(address);
+  for (std::size_t i = 0; i < packed.size(); ++i)
+    if (entry.address[i].load(std::memory_order_relaxed) != packed[i]) return std::nullopt;
   const std::optional<NeighbourSeen> seen = look_at(entry);
   return seen && seen->address == address ? seen : std::nullopt;
 }
@@ -57,38 +62,51 @@ bool Neighbours::may_request(Entry& entry, Duration interval, Time now) {
   return entry.requested_ns.compare_exchange_strong(last, now.ns, std::memory_order_relaxed);
 }
 
-Neighbour Neighbours::find(const Ipv4Address& address) const {
+Neighbour Neighbours::find(const IpAddress& address) const {
   for (const Entry& entry : entries_) {
     if (const auto seen = look(entry, address)) return seen->word.neighbour;
   }
   return {};
 }
 
-Neighbour Neighbours::gateway() const {
-  if (!has_gateway_) return {};
-  return NeighbourWord::from(entries_[gateway_place].load_word()).neighbour;
+Neighbour Neighbours::gateway(AddressFamily family) const {
+  const auto place = static_cast<std::uint32_t>(family);
+  if (!is_gateway(place)) return {};
+  return NeighbourWord::from(entries_[place].load_word()).neighbour;
 }
 
-void Neighbours::heard(const Ipv4Address& sender, const nic::MacAddress& mac, bool answer,
-                       Time now) {
+template <class After>
+void Neighbours::take_in(const IpAddress& address, Time now, const After& after) {
   for (Entry& entry : entries_) {
     for (int attempt = 0; attempt < attempts_max; ++attempt) {
-      const std::optional<NeighbourSeen> seen = look(entry, sender);
+      const std::optional<NeighbourSeen> seen = look(entry, address);
       if (!seen) break;
       const bool settled =
           now.ns - entry.confirmed_ns.load(std::memory_order_relaxed) < settled_time.ns;
-      const Neighbour after = neighbour_after_arp(seen->word.neighbour, mac, answer, settled);
-      if (after == seen->word.neighbour) break;
-      if (after.state == NeighbourState::reachable) {
+      const Neighbour made = after(seen->word.neighbour, settled);
+      if (made == seen->word.neighbour) break;
+      if (made.state == NeighbourState::reachable) {
         entry.confirmed_ns.store(now.ns, std::memory_order_relaxed);
         entry.requests.store(0, std::memory_order_relaxed);
       }
-      if (change(entry, *seen, after)) break;
+      if (change(entry, *seen, made)) break;
     }
   }
 }
 
-void Neighbours::confirmed(const Ipv4Address& address, const nic::MacAddress& mac, Time now) {
+void Neighbours::heard(const IpAddress& sender, const nic::MacAddress& mac, bool answer, Time now) {
+  take_in(sender, now, [&](const Neighbour& before, bool settled) {
+    return neighbour_after_arp(before, mac, answer, settled);
+  });
+}
+
+void Neighbours::claimed(const IpAddress& target, const NeighbourClaim& claim, Time now) {
+  take_in(target, now, [&](const Neighbour& before, bool /*settled*/) {
+    return neighbour_after_claim(before, claim);
+  });
+}
+
+void Neighbours::confirmed(const IpAddress& address, const nic::MacAddress& mac, Time now) {
   for (Entry& entry : entries_) {
     const std::optional<NeighbourSeen> seen = look(entry, address);
     if (!seen) continue;
@@ -98,7 +116,7 @@ void Neighbours::confirmed(const Ipv4Address& address, const nic::MacAddress& ma
   }
 }
 
-std::optional<NeighbourRequest> Neighbours::suspect(const Ipv4Address& address, Time now) {
+std::optional<NeighbourRequest> Neighbours::suspect(const IpAddress& address, Time now) {
   Entry* entry = nullptr;
   std::optional<NeighbourSeen> seen;
   for (Entry& candidate : entries_) {
@@ -126,13 +144,14 @@ std::optional<NeighbourRequest> Neighbours::suspect(const Ipv4Address& address, 
     entry->requests.fetch_add(1, std::memory_order_relaxed);
   }
   if (!asks) return std::nullopt;
-  return NeighbourRequest{address, wire::broadcast_mac};
+  return NeighbourRequest{address, everybody(address)};
 }
 
-Neighbours::Entry* Neighbours::enter(const Ipv4Address& address, Time now) {
+Neighbours::Entry* Neighbours::enter(const IpAddress& address, Time now) {
   Entry* place = nullptr;
   std::uint64_t word = 0;
-  for (std::uint32_t i = has_gateway_ ? gateway_place + 1 : 0; i < places; ++i) {
+  for (std::uint32_t i = 0; i < places; ++i) {
+    if (is_gateway(i)) continue;
     Entry& entry = entries_[i];
     const std::uint64_t bits = entry.load_word();
     const NeighbourState state = NeighbourWord::from(bits).neighbour.state;
@@ -163,7 +182,7 @@ std::optional<NeighbourRequest> Neighbours::due(std::uint32_t index, Time now) {
   Entry& entry = entries_[index];
   const std::optional<NeighbourSeen> seen = look_at(entry);
   if (!seen) return std::nullopt;
-  const bool is_gateway = has_gateway_ && index == gateway_place;
+  const bool kept = is_gateway(index);
   const Neighbour& neighbour = seen->word.neighbour;
   std::uint8_t requests = entry.requests.load(std::memory_order_relaxed);
   Duration interval = request_interval;
@@ -178,8 +197,8 @@ std::optional<NeighbourRequest> Neighbours::due(std::uint32_t index, Time now) {
     case NeighbourState::stale:
       // The gateway is kept known; who asks for the others says so by `suspect`.
       if (!change(entry, *seen,
-                  {neighbour.mac, is_gateway ? NeighbourState::probing : NeighbourState::stale}) ||
-          !is_gateway)
+                  {neighbour.mac, kept ? NeighbourState::probing : NeighbourState::stale}) ||
+          !kept)
         return std::nullopt;
       requests = 0;
       break;
@@ -190,7 +209,7 @@ std::optional<NeighbourRequest> Neighbours::due(std::uint32_t index, Time now) {
         change(entry, *seen, {{}, NeighbourState::unreachable});
       return std::nullopt;
     case NeighbourState::unreachable:
-      if (!is_gateway) return std::nullopt;
+      if (!kept) return std::nullopt;
       interval = gateway_interval;
       break;
   }
@@ -199,7 +218,7 @@ std::optional<NeighbourRequest> Neighbours::due(std::uint32_t index, Time now) {
                        std::memory_order_relaxed);
   // RFC 1122 §2.3.2.1 (2): first a point-to-point poll, which nobody else need hear.
   const bool poll = requests == 0 && neighbour.usable();
-  return NeighbourRequest{seen->address, poll ? neighbour.mac : wire::broadcast_mac};
+  return NeighbourRequest{seen->address, poll ? neighbour.mac : everybody(seen->address)};
 }
 
 }  // namespace strictsend::engine

@@ -15,13 +15,14 @@ namespace strictsend::engine {
 
 /// A request that should go out.
 struct NeighbourRequest {
-  Ipv4Address target{};
-  nic::MacAddress to{};  ///< the last known MAC, or everybody
+  IpAddress target;
+  nic::MacAddress to{};  ///< the last known MAC, or everybody who may have the address
 };
 
-/// The table of those whom we ask for: the gateway, and the next hops of connections that got no
-/// answer. Nobody gets into it by talking to us, so that a flood of claims cannot push out what is
-/// needed; a claim changes what is in it already, which is how ARP works.
+/// The table of those whom we ask for, by ARP or neighbour discovery: the gateways, and the next
+/// hops of connections that got no answer. Nobody gets into it by talking to us, so that a flood of
+/// claims cannot push out what is needed; a claim changes what is in it already, which is how ARP
+/// works.
 ///
 /// Shared by the engine threads, because a reply arrives at whatever queue the NIC chooses. No call
 /// locks, waits or allocates: each entry is a sequence lock of one word (neighbour_word.hpp).
@@ -39,22 +40,25 @@ class Neighbours {
   static constexpr Duration settled_time = seconds(1);       ///< see neighbour_after_arp
   static constexpr Duration gateway_interval = seconds(10);  ///< of requests once it is unreachable
 
-  explicit Neighbours(std::optional<Ipv4Address> gateway, Time now);
+  /// Each family's gateway has a place of its own.
+  Neighbours(std::optional<Ipv4Address> gateway, std::optional<Ipv6Address> gateway6, Time now);
   Neighbours(const Neighbours&) = delete;
   Neighbours& operator=(const Neighbours&) = delete;
   ~Neighbours() = default;
 
   // Any engine thread.
-  [[nodiscard]] Neighbour find(const Ipv4Address& address) const;
-  [[nodiscard]] Neighbour gateway() const;
-  /// Takes in an ARP packet's sender, if it is in the table.
-  void heard(const Ipv4Address& sender, const nic::MacAddress& mac, bool answer, Time now);
+  [[nodiscard]] Neighbour find(const IpAddress& address) const;
+  [[nodiscard]] Neighbour gateway(AddressFamily family = AddressFamily::ipv4) const;
+  /// Takes in the sender of an ARP packet or a solicitation, if it is in the table.
+  void heard(const IpAddress& sender, const nic::MacAddress& mac, bool answer, Time now);
+  /// Takes in a neighbour advertisement, if its target is in the table.
+  void claimed(const IpAddress& target, const NeighbourClaim& claim, Time now);
   /// A connection's peer has acknowledged something from this MAC: the best proof there is.
-  void confirmed(const Ipv4Address& address, const nic::MacAddress& mac, Time now);
+  void confirmed(const IpAddress& address, const nic::MacAddress& mac, Time now);
   /// A connection through this neighbour gets no answer: the request that should go out to
   /// everybody now. None if one just went (then the keeper asks as soon as may be), or if all
   /// places are taken by neighbours just asked for.
-  [[nodiscard]] std::optional<NeighbourRequest> suspect(const Ipv4Address& address, Time now);
+  [[nodiscard]] std::optional<NeighbourRequest> suspect(const IpAddress& address, Time now);
 
   // The one thread that keeps the table: what is due at place `index` now, if anything.
   [[nodiscard]] std::optional<NeighbourRequest> due(std::uint32_t index, Time now);
@@ -62,18 +66,20 @@ class Neighbours {
  private:
   struct Entry {
     std::atomic<std::uint64_t> word = 0;  ///< this and the next: see NeighbourWord
-    std::atomic<std::uint32_t> address = 0;
+    std::array<std::atomic<std::uint64_t>, 2> address{};
     std::atomic<std::uint8_t> requests = 0;      ///< since the last answer
     std::atomic<std::int64_t> requested_ns = 0;  ///< the last request; whoever moves it sends one
     std::atomic<std::int64_t> confirmed_ns = 0;
     std::atomic<std::int64_t> used_ns = 0;  ///< last suspected or confirmed: the oldest makes room
 
     [[nodiscard]] std::uint64_t load_word() const { return word.load(std::memory_order_acquire); }
-    [[nodiscard]] std::uint32_t load_address() const {
-      return address.load(std::memory_order_acquire);
+    [[nodiscard]] std::uint64_t load_half(std::size_t index) const {
+      return address[index].load(std::memory_order_acquire);
     }
     void store_word(std::uint64_t bits) { word.store(bits, std::memory_order_release); }
-    void store_address(std::uint32_t bits) { address.store(bits, std::memory_order_release); }
+    void store_half(std::size_t index, std::uint64_t bits) {
+      address[index].store(bits, std::memory_order_release);
+    }
     bool exchange_word(std::uint64_t expected, std::uint64_t desired) {
       return word.compare_exchange_strong(expected, desired, std::memory_order_acq_rel,
                                           std::memory_order_relaxed);
@@ -81,14 +87,20 @@ class Neighbours {
   };
   /// Nothing unless the place is this address's.
   [[nodiscard]] static std::optional<NeighbourSeen> look(const Entry& entry,
-                                                         const Ipv4Address& address);
+                                                         const IpAddress& address);
   /// False: another thread changed it since it was seen.
   static bool change(Entry& entry, const NeighbourSeen& seen, const Neighbour& to);
-  Entry* enter(const Ipv4Address& address, Time now);
+  Entry* enter(const IpAddress& address, Time now);
   static bool may_request(Entry& entry, Duration interval, Time now);
 
-  static constexpr std::uint32_t gateway_place = 0;
-  const bool has_gateway_;
+  /// A place for each family's gateway, the others' when there is none.
+  [[nodiscard]] bool is_gateway(std::uint32_t index) const {
+    return index < has_gateway_.size() && has_gateway_[index];
+  }
+  /// Takes in what was heard of an address: `after` makes the new entry of the old one.
+  template <class After>
+  void take_in(const IpAddress& address, Time now, const After& after);
+  const std::array<bool, 2> has_gateway_;  ///< by AddressFamily
   std::array<Entry, places> entries_;
 };
 

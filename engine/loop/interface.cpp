@@ -28,6 +28,7 @@ void QueueLoop::receive_other(const nic::RxPacket& received) {
       break;
   }
   if (step.arp) send_frame(*step.arp);
+  if (step.neighbour) send_frame(*step.neighbour);
   if (step.echo) send_frame(*step.echo);
 }
 
@@ -42,14 +43,19 @@ void QueueLoop::keep_interface() {
   }
   // The switch behind a link that comes up need not be the one that knew us.
   if (std::exchange(link_lost_, false)) config_.host->announce_again(now_);
-  keep_at_ = config_.host->keep(now_, [this](const wire::ArpPacket& packet) {
-    if (packet.target != config_.address) counters_.neighbour_requests.add();
+  keep_at_ = config_.host->keep(now_, [this](const auto& packet) {
+    if (!config_.serves(packet.target)) counters_.neighbour_requests.add();
     send_frame(packet);
   });
 }
 
 void QueueLoop::send_frame(const wire::ArpPacket& packet) {
   send_written([&](std::span<std::byte> into) { return wire::emit_arp_packet(into, packet); });
+}
+
+void QueueLoop::send_frame(const wire::NeighbourPacket& packet) {
+  send_written(
+      [&](std::span<std::byte> into) { return wire::emit_neighbour_packet(into, packet); });
 }
 
 void QueueLoop::send_frame(const wire::IcmpEchoView& echo) {
@@ -70,8 +76,13 @@ void QueueLoop::send_written(Write write) {
 }
 
 wire::FlowAddress QueueLoop::way_back(const wire::TcpPacketView& packet) const {
-  wire::FlowAddress way{packet.destination_mac, packet.source_mac,       packet.destination,
-                        packet.source,          packet.destination_port, packet.source_port};
+  wire::FlowAddress way{.source_mac = packet.destination_mac,
+                        .destination_mac = packet.source_mac,
+                        .source = packet.destination,
+                        .destination = packet.source,
+                        .source_port = packet.destination_port,
+                        .destination_port = packet.source_port,
+                        .vlan_id = config_.vlan_id};
   if (config_.host != nullptr)
     way.destination_mac = config_.host->way_back(packet.source, packet.source_mac);
   return way;
@@ -91,13 +102,25 @@ void QueueLoop::doubt_next_hop(Flow& flow) {
   const std::optional<nic::MacAddress> mac = config_.host->next_hop(flow.key.peer_address);
   if (mac && *mac != flow.peer_mac) {
     flow.peer_mac = *mac;
-    flow.header = wire::TcpHeaderTemplate({port_.mac, *mac, config_.address, flow.key.peer_address,
-                                           flow.key.local_port, flow.key.peer_port});
+    flow.header = wire::TcpHeaderTemplate({.source_mac = port_.mac,
+                                           .destination_mac = *mac,
+                                           .source = config_.own_address_for(flow.key.peer_address),
+                                           .destination = flow.key.peer_address,
+                                           .source_port = flow.key.local_port,
+                                           .destination_port = flow.key.peer_port,
+                                           .vlan_id = config_.vlan_id});
     counters_.flows_readdressed.add();
-  } else if (const auto request = config_.host->suspect(flow.key.peer_address, now_)) {
+    return;
+  }
+  const auto ask = [this](const auto& request) {
+    if (!request) return;
     counters_.neighbour_requests.add();
     send_frame(*request);
-  }
+  };
+  if (flow.key.peer_address.is_v4())
+    ask(config_.host->suspect(flow.key.peer_address.v4(), now_));
+  else
+    ask(config_.host->suspect(flow.key.peer_address.v6(), now_));
 }
 
 }  // namespace strictsend::engine

@@ -22,6 +22,8 @@
 #include "nic/port.hpp"
 #include "nic/wire/arp_packet.hpp"
 #include "nic/wire/icmp_echo.hpp"
+#include "nic/wire/icmp_error.hpp"
+#include "nic/wire/neighbour_packet.hpp"
 #include "nic/wire/tcp_packet.hpp"
 #include "pagecache/page_cache.hpp"
 
@@ -30,9 +32,11 @@ namespace strictsend::engine {
 class Host;
 
 struct LoopConfig {
-  Ipv4Address address{};
-  tcp::Config tcp;
-  bool linear = false;           ///< the packet form
+  std::optional<Ipv4Address> address;  ///< this, the next, or both
+  std::optional<Ipv6Address> address6;
+  wire::VlanId vlan_id;  ///< of all frames, both ways
+  tcp::Config tcp;       ///< its MSS is IPv4's; IPv6's is smaller by the difference of the headers
+  bool linear = false;   ///< the packet form
   std::uint32_t first_slot = 0;  ///< of this loop's connections among all
   std::uint32_t connections_max = 0;
   std::uint32_t receive_buffer_bytes = 0;
@@ -45,6 +49,15 @@ struct LoopConfig {
   LoopRing* ring = nullptr;               ///< of them all; null: there is but this one
   Host* host = nullptr;          ///< outlives the loop; none where a kernel answers ARP and ping
   bool keeps_interface = false;  ///< this loop, one of all, announces the host and asks again
+
+  [[nodiscard]] bool serves(const IpAddress& to) const {
+    return to.is_v4() ? address && *address == to.v4() : address6 && *address6 == to.v6();
+  }
+  /// Ours of the family of somebody whom we talk to.
+  [[nodiscard]] IpAddress own_address_for(const IpAddress& peer) const {
+    return peer.is_v4() ? IpAddress(address.value_or(Ipv4Address{}))
+                        : IpAddress(address6.value_or(Ipv6Address{}));
+  }
 };
 
 /// Written by the loop's thread, read by anyone.
@@ -56,13 +69,14 @@ struct LoopCounters {
   Counter reductions_undone, ecn_reductions, mss_reductions;
   Counter segments_handed_over;        ///< to the next loop, those handed on included
   Counter segments_hand_over_dropped;  ///< because the next loop was too far behind
+  Counter path_mtu_messages;           ///< of routers, about segments that are outstanding
   Counter payload_bytes_sent, payload_bytes_copied;
   Counter splices_released, splices_attached;
   Counter device_faults;
   // Where the engine owns the interface:
   Counter arp_requests_answered, echo_requests_answered, address_conflicts;
-  Counter neighbour_requests;  ///< ARP requests sent for next hops
-  Counter flows_readdressed;   ///< because ARP has found their next hop elsewhere
+  Counter neighbour_requests;  ///< ARP requests and solicitations sent for next hops
+  Counter flows_readdressed;   ///< because their next hop was found elsewhere
   Counter frames_ignored;      ///< of other protocols, somebody else's, or broken
 };
 
@@ -152,6 +166,8 @@ class QueueLoop {
   // Receiving (receive.cpp).
   /// `handed_from`: the loop on whose queue it arrived, if the other loops had it since.
   void receive_packet(const nic::RxPacket& received, std::optional<std::uint32_t> handed_from);
+  /// "Packet too big" from a router; false: the packet is something else.
+  bool receive_icmp_error(const nic::RxPacket& received, std::optional<std::uint32_t> handed_from);
   void accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
                          const tcp::SegmentIn& syn);
   void apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload);
@@ -160,6 +176,7 @@ class QueueLoop {
   // What the engine does beside TCP where it owns the interface (interface.cpp).
   void receive_other(const nic::RxPacket& received);
   void send_frame(const wire::ArpPacket& packet);
+  void send_frame(const wire::NeighbourPacket& packet);
   void send_frame(const wire::IcmpEchoView& echo);
   /// Sends the frame that `write` writes into a buffer, whose size it returns.
   template <class Write>

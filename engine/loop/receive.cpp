@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "engine/loop/queue_loop.hpp"
 
@@ -31,7 +29,7 @@ tcp::SegmentIn segment_in(const wire::TcpPacketView& packet) {
 /// Whether a packet that is no sound TCP segment is the host's matter: anything else than broken
 /// TCP.
 bool concerns_host(wire::ParseError error) {
-  return error == wire::ParseError::not_ipv4 || error == wire::ParseError::other_protocol ||
+  return error == wire::ParseError::not_ip || error == wire::ParseError::other_protocol ||
          error == wire::ParseError::group_address;
 }
 
@@ -40,16 +38,21 @@ struct Initial {
   tcp::Seq seq;
   std::uint32_t timestamp_offset = 0;  ///< RFC 7323 §5.4: a random offset for each connection
 };
-Initial initial_for(const FlowKey& key, const SipKey& secret, Time now) {
-  std::array<std::byte, 9> bytes{};
-  std::memcpy(bytes.data(), key.peer_address.data(), 4);
-  std::memcpy(bytes.data() + 4, &key.peer_port, 2);
-  std::memcpy(bytes.data() + 6, &key.local_port, 2);
-  bytes[8] = std::byte{1};  // tells this use of the secret from the flow table's
-  const std::uint64_t hash = siphash(secret, bytes);
+Initial initial_for(const FlowKey& key, const IpAddress& local, const SipKey& secret, Time now) {
+  const std::uint64_t hash = hash_of(key, local, FlowHashUse::initial_sequence, secret);
   const auto clock = static_cast<std::uint32_t>(now.ns / 4000);
   return {tcp::Seq(clock + static_cast<std::uint32_t>(hash)),
           static_cast<std::uint32_t>(hash >> 32)};
+}
+
+/// RFC 9293 §3.7.1: the MSS is what the MTU leaves without both headers.
+tcp::Config tcp_config_for(const IpAddress& peer, const tcp::Config& ipv4) {
+  tcp::Config config = ipv4;
+  if (peer.is_v4()) return config;
+  config.ip_header_bytes = wire::ipv6_bytes;
+  config.mss_bytes =
+      static_cast<std::uint16_t>(ipv4.mss_bytes - (wire::ipv6_bytes - wire::ipv4_bytes_min));
+  return config;
 }
 
 int error_of(tcp::CloseReason reason) {
@@ -73,6 +76,9 @@ int error_of(tcp::CloseReason reason) {
 void QueueLoop::receive_packet(const nic::RxPacket& received,
                                std::optional<std::uint32_t> handed_from) {
   const wire::Parsed<wire::TcpPacketView> parsed = wire::parse_tcp_packet(received);
+  if (!parsed && parsed.error() == wire::ParseError::other_protocol &&
+      receive_icmp_error(received, handed_from))
+    return;
   if (config_.host != nullptr && !parsed && concerns_host(parsed.error())) {
     receive_other(received);
     return;
@@ -80,7 +86,7 @@ void QueueLoop::receive_packet(const nic::RxPacket& received,
   if (!handed_from) counters_.segments_received.add();
   // A port that hears more than what is sent to it (promiscuous, flooded by a switch) hands on
   // other hosts' packets too.
-  if (!parsed || parsed->destination != config_.address ||
+  if (!parsed || !config_.serves(parsed->destination) || parsed->vlan_id != config_.vlan_id ||
       (config_.host != nullptr && parsed->destination_mac != port_.mac)) {
     counters_.segments_invalid.add();
     return;
@@ -115,6 +121,31 @@ void QueueLoop::receive_packet(const nic::RxPacket& received,
   }
 }
 
+bool QueueLoop::receive_icmp_error(const nic::RxPacket& received,
+                                   std::optional<std::uint32_t> handed_from) {
+  const wire::Parsed<wire::PacketTooBig> error = wire::parse_packet_too_big(received.bytes);
+  if (!error) return false;
+  if (!config_.serves(error->source) || error->vlan_id != config_.vlan_id ||
+      (config_.host != nullptr && error->destination_mac != port_.mac))
+    return false;
+  const FlowKey key{error->destination, error->destination_port, error->source_port};
+  Flow* flow = flows_.find(key);
+  // As any segment of theirs: it may be known on another queue.
+  if (flow == nullptr && outbox_ != nullptr && handed_from != config_.number) {
+    hand_over(received.bytes, handed_from.value_or(config_.number));
+    return true;
+  }
+  if (flow == nullptr || !flow->connection ||
+      !flow->connection->on_path_mtu(error->mtu_bytes, tcp::Seq(error->seq), now_)) {
+    counters_.segments_invalid.add();
+    return true;
+  }
+  counters_.path_mtu_messages.add();
+  mark_ready(*flow);
+  set_timer(*flow);
+  return true;
+}
+
 void QueueLoop::accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
                                   const tcp::SegmentIn& syn) {
   // Half the slots at most may wait for a handshake to end, so that a herd of SYNs cannot take them
@@ -125,9 +156,10 @@ void QueueLoop::accept_connection(const wire::TcpPacketView& packet, const FlowK
     counters_.connections_refused.add();
     return;
   }
-  const Initial initial = initial_for(key, config_.secret, now_);
-  flow->connection.emplace(tcp::Connection::accept(config_.tcp, syn, initial.seq,
-                                                   initial.timestamp_offset, runs_, now_));
+  const Initial initial = initial_for(key, packet.destination, config_.secret, now_);
+  flow->connection.emplace(tcp::Connection::accept(tcp_config_for(key.peer_address, config_.tcp),
+                                                   syn, initial.seq, initial.timestamp_offset,
+                                                   runs_, now_));
   flow->phase = Flow::Phase::active;
   flow->announced = false;
   flow->finishing = false;

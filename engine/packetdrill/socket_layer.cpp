@@ -194,7 +194,7 @@ void SocketLayer::on_event(const Event& event, std::vector<std::byte> rest) {
     socket->address = listener_->address;
     socket->port = listener_->port;
     socket->connection = event.connection;
-    socket->peer_address = event.peer_address;
+    socket->peer_address = event.peer_address.v4();
     socket->peer_port = event.peer_port;
     flows_.insert_or_assign(event.connection.slot, socket);
     listener_->accepted.push_back(std::move(socket));

@@ -28,14 +28,6 @@ wire::TcpSegmentHeader wire_header(const tcp::SegmentOut& segment) {
   return header;
 }
 
-constexpr std::uint32_t fixed_header_bytes =
-    static_cast<std::uint32_t>(wire::ethernet_bytes + wire::ipv4_bytes_min + wire::tcp_bytes_min);
-
-std::uint32_t header_bytes(const tcp::SegmentOut& segment) {
-  return fixed_header_bytes +
-         static_cast<std::uint32_t>(wire::tcp_option_bytes(wire_header(segment).options));
-}
-
 }  // namespace
 
 /// What has been gathered of one segment's payload so far.
@@ -69,7 +61,7 @@ SegmentBuilder::SegmentBuilder(pagecache::PageCache& cache, const nic::PortCapab
       linear_(linear) {}
 
 SegmentBuilder::Status SegmentBuilder::build(TxSlot& slot, Flow& flow, tcp::SegmentOut& segment) {
-  const std::uint32_t header = header_bytes(segment);
+  const std::uint32_t header = flow.header.header_bytes(wire_header(segment).options);
   Gathering gathering{
       .slot = slot,
       .buffer = memory_ + slot.header_buffer.value + headroom_bytes_ + header,

@@ -15,9 +15,9 @@ namespace strictsend::engine {
 /// form never asks for it: a header buffer holds one packet.
 [[nodiscard]] inline std::uint32_t segment_bytes_max(const nic::PortCapabilities& port,
                                                      bool linear) {
-  constexpr std::uint32_t header_bytes_max = 20 + 20 + 12;  // IPv4, TCP, its timestamps
-  constexpr std::uint32_t ipv4_bytes_max = 65535;
-  const std::uint32_t ip_bytes = std::min(port.segmented_bytes_max, ipv4_bytes_max);
+  constexpr std::uint32_t header_bytes_max = 40 + 20 + 12;  // IPv6, TCP, its timestamps
+  constexpr std::uint32_t ip_bytes_max = 65535;             // an IPv4 packet's, RFC 791 §3.1
+  const std::uint32_t ip_bytes = std::min(port.segmented_bytes_max, ip_bytes_max);
   if (linear || !port.checksum_offload || ip_bytes <= header_bytes_max) return 0;
   // A stretch of the file that begins anywhere in a page: what the fragments behind the header's
   // hold of it in any case. Where two make a page, one of them may be a page's rest.

@@ -20,11 +20,12 @@ constexpr char program_name[] = "strictsend_xdp";
 
 /// struct flow_key of redirect.bpf.c.
 struct FlowKey {
-  std::uint8_t ipv4_address[4];
+  std::uint8_t address[16];
   std::uint16_t tcp_port_network_order;
-  std::uint16_t padding;
+  std::uint16_t vlan_id;
+  std::uint32_t is_ipv6;
 };
-static_assert(sizeof(FlowKey) == 8);
+static_assert(sizeof(FlowKey) == 24);
 
 /// libxdp and libbpf print to standard error what belongs into our errors. While this lives, the
 /// last warning is kept instead. Their print functions are global; ports are opened by one thread.
@@ -226,7 +227,10 @@ Result<void> XdpProgram::set_socket(std::uint32_t queue, int socket_fd) {
 
 Result<void> XdpProgram::add_flow(const FlowFilter& filter) {
   FlowKey key{};
-  std::memcpy(key.ipv4_address, filter.ipv4_address.data(), sizeof key.ipv4_address);
+  const std::span<const std::uint8_t> address = filter.address.bytes();
+  std::memcpy(key.address, address.data(), address.size());
+  key.is_ipv6 = filter.address.is_v6() ? 1 : 0;
+  key.vlan_id = filter.vlan_id.value_or(0);
   key.tcp_port_network_order = htons(filter.tcp_port);
   const std::uint8_t present = 1;
   if (bpf_map__update_elem(state_->skeleton->maps.flows, &key, sizeof key, &present, sizeof present,

@@ -157,7 +157,18 @@ Result<void> Ethdev::start(const DevicePlan& plan, const DriverFacts& driver,
   if (auto done = configure(); !done) return done;
   if (const int result = rte_eth_dev_start(port_id_); result != 0)
     return failed("rte_eth_dev_start", result);
+  hear_groups();
   return {};
+}
+
+void Ethdev::hear_groups() {
+  // Of groups IPv6 needs 33:33:00:00:00:01 and one that its address names (RFC 4861 §7.2.1), but
+  // lists of them are what fewest drivers can. One that can do neither hears all by itself, or else
+  // IPv6 neighbours do not find it.
+  if (rte_eth_allmulticast_enable(port_id_) == 0) return;
+  if (rte_eth_promiscuous_enable(port_id_) != 0)
+    spdlog::debug("{}: the driver {} takes no order to receive multicast", facts_.name,
+                  facts_.driver);
 }
 
 Result<void> Ethdev::configure() {
@@ -266,6 +277,7 @@ Result<void> Ethdev::reset() {
   if (auto done = configure(); !done) return done;
   if (const int result = rte_eth_dev_start(port_id_); result != 0)
     return failed("rte_eth_dev_start", result);
+  hear_groups();
   return {};
 }
 

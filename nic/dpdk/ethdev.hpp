@@ -80,6 +80,7 @@ class Ethdev {
   explicit Ethdev(std::uint16_t port_id) : port_id_(port_id) {}
   Result<void> inspect();
   Result<void> configure();
+  void hear_groups();
   Result<void> set_up_queues();
   int set_up_tx_queue(std::uint16_t queue, unsigned node, rte_eth_txconf& conf);
   [[nodiscard]] Result<void> failed(const char* operation, int result) const;

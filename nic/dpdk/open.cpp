@@ -16,8 +16,8 @@ namespace {
 
 /// Packets staged while the ring is full, over what the ring holds.
 constexpr std::uint32_t packets_beyond_ring = 128;
-/// Ethernet, IPv4 and TCP with all options.
-constexpr std::uint32_t header_bytes_max = 14 + 60 + 60;
+/// Ethernet with a tag, IP and TCP with all options.
+constexpr std::uint32_t header_bytes_max = 18 + 60 + 60;
 /// Mbufs per packet that are there for sure; with more fragments in each, fewer packets are out.
 constexpr std::uint32_t mbufs_per_packet = 4;
 

@@ -75,7 +75,8 @@ Result<DevicePlan> plan_device(const DpdkConfig& config, const DeviceFacts& devi
   if (!mtu) return tl::unexpected(std::move(mtu.error()));
   plan.mtu_bytes = *mtu;
   if (plan.queues > 1)
-    plan.rss_types = device.rss_types & (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP);
+    plan.rss_types = device.rss_types & (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
+                                         RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_TCP);
 
   plan.rx_offloads =
       device.rx_offloads & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);

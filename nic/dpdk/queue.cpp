@@ -13,6 +13,7 @@
 #include "base/clock.hpp"
 #include "nic/dpdk/ethdev.hpp"
 #include "nic/validate.hpp"
+#include "nic/wire/ethernet_frame.hpp"
 #include "nic/wire/layout.hpp"
 
 namespace strictsend::nic::dpdk {
@@ -29,9 +30,16 @@ constexpr std::uint32_t refusals_max = 4096;
 void request_offloads(rte_mbuf& head, const TxPacket& packet) {
   const ChecksumRequest& checksum = *packet.checksum;
   const bool tcp = checksum.offset_bytes == offsetof(wire::TcpLayout, checksum);
-  const std::uint64_t ip_bytes = checksum.start_bytes - wire::ethernet_bytes;
+  // The whole link and IP header is in the first piece.
+  const auto ethernet =
+      wire::parse_ethernet({rte_pktmbuf_mtod(&head, const std::byte*), checksum.start_bytes});
+  STRICTSEND_ASSERT(ethernet.has_value());
+  const std::uint64_t ip_bytes = ethernet->payload.size();
+  const std::uint64_t link_bytes = checksum.start_bytes - ip_bytes;
+  const bool is_v6 = ethernet->ether_type == wire::ether_type_ipv6;
   std::uint64_t segment_bytes = 0;
-  head.ol_flags |= RTE_MBUF_F_TX_IPV4 | (tcp ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM);
+  head.ol_flags |= (is_v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) |
+                   (tcp ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM);
   // Hardware wants the transport header's length for segmentation alone, software for checksums
   // too.
   std::uint64_t transport_bytes = wire::udp_bytes;
@@ -41,17 +49,18 @@ void request_offloads(rte_mbuf& head, const TxPacket& packet) {
     transport_bytes = (header.data_offset_flags.get() >> 12) * std::uint64_t{4};
   }
   if (packet.segmentation) {
-    head.ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IP_CKSUM;
+    head.ol_flags |= RTE_MBUF_F_TX_TCP_SEG | (is_v6 ? 0 : RTE_MBUF_F_TX_IP_CKSUM);
     segment_bytes = packet.segmentation->payload_bytes;
   }
   head.tx_offload =
-      rte_mbuf_tx_offload(wire::ethernet_bytes, ip_bytes, transport_bytes, segment_bytes, 0, 0, 0);
+      rte_mbuf_tx_offload(link_bytes, ip_bytes, transport_bytes, segment_bytes, 0, 0, 0);
 }
 
 RxChecksum checksum_of(const rte_mbuf& packet, RxChecksum otherwise) {
-  constexpr std::uint64_t both = RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK;
-  constexpr std::uint64_t good = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-  return (packet.ol_flags & both) == good ? RxChecksum::good : otherwise;
+  // IPv6 has no checksum of its own that could be good.
+  const bool ip_bad = (packet.ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD;
+  const bool good = (packet.ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+  return good && !ip_bad ? RxChecksum::good : otherwise;
 }
 
 /// The record behind a chain that the device has not seen: its last piece is an external one.

@@ -12,7 +12,7 @@ namespace strictsend::nic {
 namespace {
 
 std::size_t frame_bytes_max(const Port& port) {
-  return 14 + std::size_t{port.capabilities().mtu_bytes};
+  return link_header_bytes_max + std::size_t{port.capabilities().mtu_bytes};
 }
 
 }  // namespace
@@ -53,8 +53,9 @@ PcapPort::PcapQueue::PcapQueue(Queue& inner, PcapFile file, const PcapPort& port
     : inner_(&inner),
       file_(std::move(file)),
       port_(&port),
-      gathered_(std::max<std::size_t>(frame_bytes_max(*port.inner_),
-                                      14 + port.inner_->capabilities().segmented_bytes_max)),
+      gathered_(std::max<std::size_t>(
+          frame_bytes_max(*port.inner_),
+          link_header_bytes_max + port.inner_->capabilities().segmented_bytes_max)),
       piece_(frame_bytes_max(*port.inner_)) {}
 
 std::size_t PcapPort::PcapQueue::transmit(std::span<const TxPacket> packets) {

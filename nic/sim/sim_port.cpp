@@ -36,8 +36,8 @@ Result<std::unique_ptr<SimPort>> SimPort::create(const SimConfig& config, const 
   if (memory.receive_begin >= memory.receive_end ||
       offset_of(memory.receive_end).value > memory.size_bytes)
     return refuse("assign it frames to receive into, inside the DMA memory");
-  if (14 + config.mtu_bytes > page_bytes)
-    return refuse("an MTU above 4082 bytes does not fit a receive frame");
+  if (link_header_bytes_max + config.mtu_bytes > page_bytes)
+    return refuse("an MTU above 4078 bytes does not fit a receive frame");
   if (config.tx_ring_packets == 0 || config.rx_ring_packets == 0 || config.max_fragments == 0)
     return refuse("rings and packets need room for at least one");
   if (config.segmented_bytes_max != 0 &&

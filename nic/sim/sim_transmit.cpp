@@ -32,7 +32,9 @@ SimTransmit::SimTransmit(const SimConfig& config, const PortCapabilities& capabi
       descriptors_(config.tx_ring_packets),
       fragments_each_(std::max(capabilities.max_fragments, capabilities.segmented_fragments_max)),
       fragments_(config.tx_ring_packets * fragments_each_),
-      whole_(capabilities.segmented_bytes_max != 0 ? 14 + capabilities.segmented_bytes_max : 0),
+      whole_(capabilities.segmented_bytes_max != 0
+                 ? link_header_bytes_max + capabilities.segmented_bytes_max
+                 : 0),
       posted_(config.tx_ring_packets),
       completed_(config.tx_ring_packets) {
   free_.reserve(config.tx_ring_packets);

@@ -13,7 +13,7 @@ namespace strictsend::nic {
 struct SimWire {
   explicit SimWire(const SimConfig& config)
       : now(config.start_at),
-        frames(config.frames_on_the_way_max, 14 + config.mtu_bytes),
+        frames(config.frames_on_the_way_max, link_header_bytes_max + config.mtu_bytes),
         // A descriptor has one event at a time, and so has a frame.
         events(config.tx_ring_packets + config.frames_on_the_way_max),
         to_peer(config.to_peer, config.link_bits_per_second, config.seed * 4 + 1,

@@ -17,11 +17,11 @@ bool is_single_station(const nic::MacAddress& mac) {
 Parsed<ArpPacket> parse_arp_packet(std::span<const std::byte> frame) {
   const auto refuse = [](ParseError error) { return tl::unexpected(error); };
 
-  if (frame.size() < ethernet_bytes) return refuse(ParseError::ethernet_truncated);
-  const auto ethernet = load<EthernetLayout>(frame.data());
-  if (ethernet.ether_type.get() != ether_type_arp) return refuse(ParseError::not_arp);
-  if (frame.size() < arp_frame_bytes) return refuse(ParseError::arp_truncated);
-  const auto arp = load<ArpLayout>(frame.data() + ethernet_bytes);
+  const Parsed<EthernetView> ethernet = parse_ethernet(frame);
+  if (!ethernet) return refuse(ethernet.error());
+  if (ethernet->ether_type != ether_type_arp) return refuse(ParseError::not_arp);
+  if (ethernet->payload.size() < arp_bytes) return refuse(ParseError::arp_truncated);
+  const auto arp = load<ArpLayout>(ethernet->payload.data());
   const std::uint16_t operation = arp.operation.get();
   if (arp.hardware_type.get() != hardware_ethernet || arp.protocol_type.get() != ether_type_ipv4 ||
       arp.hardware_address_bytes != arp.sender_mac.size() ||
@@ -29,24 +29,23 @@ Parsed<ArpPacket> parse_arp_packet(std::span<const std::byte> frame) {
       (operation != static_cast<std::uint16_t>(ArpOperation::request) &&
        operation != static_cast<std::uint16_t>(ArpOperation::reply)))
     return refuse(ParseError::arp_format);
-  if (!is_single_station(ethernet.source) || !is_single_station(arp.sender_mac) ||
+  if (!is_single_station(ethernet->source) || !is_single_station(arp.sender_mac) ||
       arp.sender[0] == 127 || arp.sender[0] >= 224)
     return refuse(ParseError::arp_address);
 
-  return ArpPacket{.source_mac = ethernet.source,
-                   .destination_mac = ethernet.destination,
+  return ArpPacket{.source_mac = ethernet->source,
+                   .destination_mac = ethernet->destination,
                    .operation = static_cast<ArpOperation>(operation),
                    .sender_mac = arp.sender_mac,
                    .sender = arp.sender,
                    .target_mac = arp.target_mac,
-                   .target = arp.target};
+                   .target = arp.target,
+                   .vlan_id = ethernet->vlan_id};
 }
 
 std::uint32_t emit_arp_packet(std::span<std::byte> into, const ArpPacket& packet) {
-  STRICTSEND_ASSERT(into.size() >= arp_frame_bytes);
-  const EthernetLayout ethernet{.destination = packet.destination_mac,
-                                .source = packet.source_mac,
-                                .ether_type = ether_type_arp};
+  const std::size_t begin = link_bytes(packet.vlan_id);
+  STRICTSEND_ASSERT(into.size() >= begin + arp_bytes);
   const ArpLayout arp{.hardware_type = hardware_ethernet,
                       .protocol_type = ether_type_ipv4,
                       .hardware_address_bytes = static_cast<std::uint8_t>(packet.sender_mac.size()),
@@ -56,9 +55,10 @@ std::uint32_t emit_arp_packet(std::span<std::byte> into, const ArpPacket& packet
                       .sender = packet.sender,
                       .target_mac = packet.target_mac,
                       .target = packet.target};
-  std::memcpy(into.data(), &ethernet, sizeof ethernet);
-  std::memcpy(into.data() + ethernet_bytes, &arp, sizeof arp);
-  return static_cast<std::uint32_t>(arp_frame_bytes);
+  write_link_header(into.data(), packet.source_mac, packet.destination_mac, packet.vlan_id,
+                    ether_type_arp);
+  std::memcpy(into.data() + begin, &arp, sizeof arp);
+  return static_cast<std::uint32_t>(begin + arp_bytes);
 }
 
 }  // namespace strictsend::wire

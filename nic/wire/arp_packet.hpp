@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "nic/wire/ethernet_frame.hpp"
 #include "nic/wire/layout.hpp"
 #include "nic/wire/parsed.hpp"
 
@@ -24,16 +25,18 @@ struct ArpPacket {
   Ipv4Address sender{};  ///< all zero in a probe, RFC 5227 §1.1
   nic::MacAddress target_mac{};
   Ipv4Address target{};
+  VlanId vlan_id;
   bool operator==(const ArpPacket&) const = default;
 };
 
-inline constexpr std::size_t arp_frame_bytes = ethernet_bytes + arp_bytes;
+inline constexpr std::size_t arp_frame_bytes = ethernet_bytes + arp_bytes;  ///< without a tag
 
 /// Total over any bytes. What stands behind the packet is padding. The sender must be somebody who
 /// can be answered: no group address, neither of the link nor of the network.
 [[nodiscard]] Parsed<ArpPacket> parse_arp_packet(std::span<const std::byte> frame);
 
-/// Writes the frame into `into`, which holds at least arp_frame_bytes; returns its size. Ports pad.
+/// Writes the frame into `into`, which holds arp_frame_bytes and a tag if there is one;
+/// returns its size. Ports pad.
 std::uint32_t emit_arp_packet(std::span<std::byte> into, const ArpPacket& packet);
 
 }  // namespace strictsend::wire

@@ -4,43 +4,42 @@
 #include <new>
 
 #include "base/assert.hpp"
-#include "nic/wire/ipv4_packet.hpp"
+#include "nic/wire/ip_packet.hpp"
 
 namespace strictsend::wire {
 namespace {
 
-constexpr std::uint8_t ttl_hops = 64;  // RFC 1700, "IP OPTION NUMBERS"
-constexpr std::size_t ipv4_total_bytes_max = 65535;
-
-EthernetLayout ethernet_layout(const FlowAddress& flow) {
-  return {.destination = flow.destination_mac,
-          .source = flow.source_mac,
-          .ether_type = ether_type_ipv4};
-}
+constexpr std::size_t ip_bytes_max = 65535;
 
 /// Never fragmented, so the identification means nothing and may be constant (RFC 6864 §4.1); a
 /// device that cuts a packet counts on from it.
-Ipv4Layout ipv4_layout(const FlowAddress& flow, std::uint8_t protocol) {
+Ipv4Layout ipv4_layout(const FlowAddress& flow, std::uint8_t protocol, std::uint8_t hop_limit) {
   return {.version_ihl = 0x45,
           .type_of_service = 0,
           .total_length = 0,
           .identification = 0,
           .flags_fragment_offset = ipv4_dont_fragment,
-          .ttl = ttl_hops,
+          .ttl = hop_limit,
           .protocol = protocol,
           .checksum = 0,
-          .source = flow.source,
-          .destination = flow.destination};
+          .source = flow.source.v4(),
+          .destination = flow.destination.v4()};
 }
 
-std::uint32_t sum_of(const Ipv4Layout& ip) {
-  return fold_sum(inet_sum(std::as_bytes(std::span(&ip, 1))));
+/// The flow label is 0, as it may be (RFC 6437 §3): ports tell flows apart, nothing stands before
+/// them.
+Ipv6Layout ipv6_layout(const FlowAddress& flow, std::uint8_t protocol, std::uint8_t hop_limit) {
+  return {.version_class_flow = std::uint32_t{6} << 28,
+          .payload_length = 0,
+          .next_header = protocol,
+          .hop_limit = hop_limit,
+          .source = flow.source.v6(),
+          .destination = flow.destination.v6()};
 }
 
-void finish(Ipv4Layout& ip, std::uint32_t sum, std::size_t total_bytes) {
-  STRICTSEND_ASSERT(total_bytes <= ipv4_total_bytes_max);
-  ip.total_length = static_cast<std::uint16_t>(total_bytes);
-  ip.checksum = finish_sum(sum + total_bytes);
+template <class Layout>
+void store(std::byte* into, const Layout& layout) {
+  std::memcpy(into, &layout, sizeof layout);
 }
 
 /// Writes the options as whole 32-bit words, in the order that Linux uses too; paddings stand in
@@ -99,102 +98,151 @@ std::uint16_t offset_flags(std::size_t tcp_bytes, const TcpFlags& flags) {
                                     (flags.ece ? 0x40U : 0U) | (flags.cwr ? 0x80U : 0U));
 }
 
-constexpr nic::ChecksumRequest tcp_checksum_request{.start_bytes = ethernet_bytes + ipv4_bytes_min,
-                                                    .offset_bytes = offsetof(TcpLayout, checksum)};
-constexpr nic::ChecksumRequest udp_checksum_request{.start_bytes = ethernet_bytes + ipv4_bytes_min,
-                                                    .offset_bytes = offsetof(UdpLayout, checksum)};
-
 }  // namespace
 
+FrameTemplate::FrameTemplate(const FlowAddress& flow, std::uint8_t protocol, std::uint8_t hop_limit)
+    : is_v4_(flow.source.is_v4()),
+      pseudo_sum_(fold_sum(pseudo_header_sum(flow.source, flow.destination, protocol, 0))) {
+  STRICTSEND_ASSERT(flow.source.family() == flow.destination.family());
+  ip_begin_ = static_cast<std::uint16_t>(
+      write_link_header(headers_.data(), flow.source_mac, flow.destination_mac, flow.vlan_id,
+                        is_v4_ ? ether_type_ipv4 : ether_type_ipv6));
+  bytes_ = static_cast<std::uint16_t>(ip_begin_ + ip_header_bytes(flow.source.family()));
+  std::byte* const ip_at = headers_.data() + ip_begin_;
+  if (!is_v4_) {
+    store(ip_at, ipv6_layout(flow, protocol, hop_limit));
+    return;
+  }
+  store(ip_at, ipv4_layout(flow, protocol, hop_limit));
+  ip_sum_ = fold_sum(inet_sum({ip_at, ipv4_bytes_min}));
+}
+
+void FrameTemplate::write(std::byte* into, std::uint8_t ecn, std::size_t payload_bytes) const {
+  // Of a length known to the compiler, whichever it is: a call would cost more than the copy.
+  static_assert(frame_header_bytes_max == 58);
+  switch (bytes_) {
+    case ethernet_bytes + ipv4_bytes_min:
+      std::memcpy(into, headers_.data(), ethernet_bytes + ipv4_bytes_min);
+      break;
+    case ethernet_bytes + vlan_bytes + ipv4_bytes_min:
+      std::memcpy(into, headers_.data(), ethernet_bytes + vlan_bytes + ipv4_bytes_min);
+      break;
+    case ethernet_bytes + ipv6_bytes:
+      std::memcpy(into, headers_.data(), ethernet_bytes + ipv6_bytes);
+      break;
+    default:
+      std::memcpy(into, headers_.data(), frame_header_bytes_max);
+      break;
+  }
+  // In place, field by field: what is copied right after narrow stores is read back slowly.
+  std::byte* const ip_at = into + ip_begin_;
+  if (is_v4_) {
+    const std::size_t total_bytes = ipv4_bytes_min + payload_bytes;
+    STRICTSEND_ASSERT(total_bytes <= ip_bytes_max);
+    // The rest of the type of service is 0.
+    ip_at[offsetof(Ipv4Layout, type_of_service)] = std::byte{ecn};
+    store(ip_at + offsetof(Ipv4Layout, total_length),
+          be16(static_cast<std::uint16_t>(total_bytes)));
+    store(ip_at + offsetof(Ipv4Layout, checksum), be16(finish_sum(ip_sum_ + ecn + total_bytes)));
+  } else {
+    STRICTSEND_ASSERT(payload_bytes <= ip_bytes_max);
+    store(ip_at, be32(std::uint32_t{6} << 28 | std::uint32_t{ecn} << 20));
+    store(ip_at + offsetof(Ipv6Layout, payload_length),
+          be16(static_cast<std::uint16_t>(payload_bytes)));
+  }
+}
+
+void FrameTemplate::clear_ip_checksum(std::byte* into) const {
+  if (is_v4_) store(into + ip_begin_ + offsetof(Ipv4Layout, checksum), be16(0));
+}
+
 TcpHeaderTemplate::TcpHeaderTemplate(const FlowAddress& flow)
-    : headers_{.ethernet = ethernet_layout(flow),
-               .ip = ipv4_layout(flow, protocol_tcp),
-               .tcp = {.source_port = flow.source_port, .destination_port = flow.destination_port}},
-      ip_sum_(sum_of(headers_.ip)),
-      pseudo_sum_(pseudo_header_sum(flow.source, flow.destination, protocol_tcp, 0)),
+    : frame_(flow, protocol_tcp),
+      source_port_(flow.source_port),
+      destination_port_(flow.destination_port),
       ports_sum_(PartialSum{flow.source_port} + flow.destination_port) {}
 
 std::uint32_t TcpHeaderTemplate::emit(std::span<std::byte> into, const TcpSegmentHeader& segment,
                                       PartialSum payload_sum) const {
   const Written written = write(into, segment);
-  const PartialSum sum = pseudo_sum_ + written.tcp_bytes + segment.payload_bytes + ports_sum_ +
-                         segment.seq + segment.ack +
+  const PartialSum sum = frame_.pseudo_sum() + written.tcp_bytes + segment.payload_bytes +
+                         ports_sum_ + segment.seq + segment.ack +
                          offset_flags(written.tcp_bytes, segment.flags) + segment.window +
                          written.options_sum + fold_sum(payload_sum);
-  written.headers->tcp.checksum = finish_sum(sum);
-  return static_cast<std::uint32_t>(ethernet_bytes + ipv4_bytes_min + written.tcp_bytes);
+  written.tcp->checksum = finish_sum(sum);
+  return static_cast<std::uint32_t>(frame_.bytes() + written.tcp_bytes);
 }
 
 OffloadedHeader TcpHeaderTemplate::emit_for_offload(std::span<std::byte> into,
                                                     const TcpSegmentHeader& segment) const {
   const Written written = write(into, segment);
-  written.headers->tcp.checksum = fold_sum(pseudo_sum_ + written.tcp_bytes + segment.payload_bytes);
-  return {.header_bytes =
-              static_cast<std::uint32_t>(ethernet_bytes + ipv4_bytes_min + written.tcp_bytes),
-          .checksum = tcp_checksum_request};
+  written.tcp->checksum = fold_sum(frame_.pseudo_sum() + written.tcp_bytes + segment.payload_bytes);
+  return {.header_bytes = static_cast<std::uint32_t>(frame_.bytes() + written.tcp_bytes),
+          .checksum = frame_.checksum_at(offsetof(TcpLayout, checksum))};
 }
 
 OffloadedHeader TcpHeaderTemplate::emit_for_segmentation(std::span<std::byte> into,
                                                          const TcpSegmentHeader& segment) const {
   const Written written = write(into, segment);
-  written.headers->ip.checksum = 0;
-  written.headers->tcp.checksum = fold_sum(pseudo_sum_);
-  return {.header_bytes =
-              static_cast<std::uint32_t>(ethernet_bytes + ipv4_bytes_min + written.tcp_bytes),
-          .checksum = tcp_checksum_request};
+  frame_.clear_ip_checksum(into.data());
+  written.tcp->checksum = fold_sum(frame_.pseudo_sum());
+  return {.header_bytes = static_cast<std::uint32_t>(frame_.bytes() + written.tcp_bytes),
+          .checksum = frame_.checksum_at(offsetof(TcpLayout, checksum))};
 }
 
 TcpHeaderTemplate::Written TcpHeaderTemplate::write(std::span<std::byte> into,
                                                     const TcpSegmentHeader& segment) const {
   const std::size_t tcp_bytes = tcp_bytes_min + tcp_option_bytes(segment.options);
   STRICTSEND_ASSERT(tcp_bytes <= tcp_bytes_max && segment.ecn <= ecn_mask);
-  STRICTSEND_ASSERT(ethernet_bytes + ipv4_bytes_min + tcp_bytes <= into.size());
+  STRICTSEND_ASSERT(frame_.bytes() + tcp_bytes <= into.size());
 
-  // In place, field by field: a copy made elsewhere would be read back right after narrow stores,
-  // which stalls.
-  Headers* headers = ::new (into.data()) Headers(headers_);
-  // The rest of the type of service is 0.
-  headers->ip.type_of_service = segment.ecn;
-  finish(headers->ip, ip_sum_ + segment.ecn, ipv4_bytes_min + tcp_bytes + segment.payload_bytes);
-  headers->tcp.seq = segment.seq;
-  headers->tcp.ack = segment.ack;
-  headers->tcp.data_offset_flags = offset_flags(tcp_bytes, segment.flags);
-  headers->tcp.window = segment.window;
-  const PartialSum options_sum = OptionWriter(into.data() + sizeof(Headers)).write(segment.options);
-  return {.headers = headers, .tcp_bytes = tcp_bytes, .options_sum = options_sum};
+  frame_.write(into.data(), segment.ecn, tcp_bytes + segment.payload_bytes);
+  std::byte* const tcp_at = into.data() + frame_.bytes();
+  TcpLayout* const tcp =
+      ::new (tcp_at) TcpLayout{.source_port = source_port_,
+                               .destination_port = destination_port_,
+                               .seq = segment.seq,
+                               .ack = segment.ack,
+                               .data_offset_flags = offset_flags(tcp_bytes, segment.flags),
+                               .window = segment.window,
+                               .checksum = 0,
+                               .urgent_pointer = 0};
+  const PartialSum options_sum = OptionWriter(tcp_at + tcp_bytes_min).write(segment.options);
+  return {.tcp = tcp, .tcp_bytes = tcp_bytes, .options_sum = options_sum};
 }
 
 UdpHeaderTemplate::UdpHeaderTemplate(const FlowAddress& flow)
-    : headers_{.ethernet = ethernet_layout(flow),
-               .ip = ipv4_layout(flow, protocol_udp),
-               .udp = {.source_port = flow.source_port, .destination_port = flow.destination_port}},
-      ip_sum_(sum_of(headers_.ip)),
-      pseudo_sum_(pseudo_header_sum(flow.source, flow.destination, protocol_udp, 0)),
+    : frame_(flow, protocol_udp),
+      source_port_(flow.source_port),
+      destination_port_(flow.destination_port),
       ports_sum_(PartialSum{flow.source_port} + flow.destination_port) {}
 
 std::uint32_t UdpHeaderTemplate::emit(std::span<std::byte> into, std::uint32_t payload_bytes,
                                       PartialSum payload_sum) const {
   const PartialSum length_bytes = udp_bytes + payload_bytes;
-  const std::uint16_t checksum =
-      finish_sum(pseudo_sum_ + length_bytes + ports_sum_ + length_bytes + fold_sum(payload_sum));
+  const std::uint16_t checksum = finish_sum(frame_.pseudo_sum() + length_bytes + ports_sum_ +
+                                            length_bytes + fold_sum(payload_sum));
   // RFC 768: zero means "no checksum", so a computed zero is sent as its other representation.
   return write(into, payload_bytes, checksum != 0 ? checksum : 0xffff);
 }
 
 OffloadedHeader UdpHeaderTemplate::emit_for_offload(std::span<std::byte> into,
                                                     std::uint32_t payload_bytes) const {
-  const std::uint16_t pseudo = fold_sum(pseudo_sum_ + udp_bytes + payload_bytes);
-  return {.header_bytes = write(into, payload_bytes, pseudo), .checksum = udp_checksum_request};
+  const std::uint16_t pseudo = fold_sum(frame_.pseudo_sum() + udp_bytes + payload_bytes);
+  return {.header_bytes = write(into, payload_bytes, pseudo),
+          .checksum = frame_.checksum_at(offsetof(UdpLayout, checksum))};
 }
 
 std::uint32_t UdpHeaderTemplate::write(std::span<std::byte> into, std::uint32_t payload_bytes,
                                        std::uint16_t checksum) const {
-  STRICTSEND_ASSERT(sizeof(Headers) <= into.size());
-  Headers* headers = ::new (into.data()) Headers(headers_);
-  finish(headers->ip, ip_sum_, ipv4_bytes_min + udp_bytes + payload_bytes);
-  headers->udp.length = static_cast<std::uint16_t>(udp_bytes + payload_bytes);
-  headers->udp.checksum = checksum;
-  return static_cast<std::uint32_t>(sizeof(Headers));
+  STRICTSEND_ASSERT(frame_.bytes() + udp_bytes <= into.size());
+  frame_.write(into.data(), ecn_not_ect, udp_bytes + payload_bytes);
+  store(into.data() + frame_.bytes(),
+        UdpLayout{.source_port = source_port_,
+                  .destination_port = destination_port_,
+                  .length = static_cast<std::uint16_t>(udp_bytes + payload_bytes),
+                  .checksum = checksum});
+  return static_cast<std::uint32_t>(frame_.bytes() + udp_bytes);
 }
 
 }  // namespace strictsend::wire

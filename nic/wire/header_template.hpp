@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "base/inet_checksum.hpp"
+#include "nic/wire/ethernet_frame.hpp"
 #include "nic/wire/layout.hpp"
 #include "nic/wire/tcp_segment.hpp"
 
 namespace strictsend::wire {
 
-/// Both ends of a flow, ours being the source.
+/// Both ends of a flow, ours being the source; both addresses are of one family.
 struct FlowAddress {
   nic::MacAddress source_mac{};
   nic::MacAddress destination_mac{};
-  Ipv4Address source{};
-  Ipv4Address destination{};
+  IpAddress source;
+  IpAddress destination;
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
+  VlanId vlan_id;  ///< the tag that its frames carry
 };
 
 /// What differs from segment to segment.
@@ -38,18 +41,55 @@ struct OffloadedHeader {
   nic::ChecksumRequest checksum;
 };
 
-inline constexpr std::size_t tcp_frame_header_bytes_max =
-    ethernet_bytes + ipv4_bytes_min + tcp_bytes_max;
-inline constexpr std::size_t udp_frame_header_bytes = ethernet_bytes + ipv4_bytes_min + udp_bytes;
-
-/// What a TCP header's options leave of the MTU for the payload.
-[[nodiscard]] constexpr std::uint32_t tcp_payload_bytes_max(std::uint32_t mtu_bytes,
-                                                            const TcpOptions& options) {
-  return mtu_bytes -
-         static_cast<std::uint32_t>(ipv4_bytes_min + tcp_bytes_min + tcp_option_bytes(options));
+/// Without extension headers or IPv4 options, which we never send.
+[[nodiscard]] constexpr std::size_t ip_header_bytes(AddressFamily family) {
+  return family == AddressFamily::ipv4 ? ipv4_bytes_min : ipv6_bytes;
 }
 
-/// The Ethernet, IPv4 and TCP headers of one flow with everything constant filled in and summed, so
+inline constexpr std::uint8_t hop_limit_default = 64;  // RFC 1700, "IP OPTION NUMBERS"
+
+inline constexpr std::size_t frame_header_bytes_max = ethernet_bytes + vlan_bytes + ipv6_bytes;
+inline constexpr std::size_t tcp_frame_header_bytes_max = frame_header_bytes_max + tcp_bytes_max;
+inline constexpr std::size_t udp_frame_header_bytes_max = frame_header_bytes_max + udp_bytes;
+
+/// What a TCP header's options leave of the MTU for the payload.
+[[nodiscard]] constexpr std::uint32_t tcp_payload_bytes_max(
+    std::uint32_t mtu_bytes, const TcpOptions& options,
+    AddressFamily family = AddressFamily::ipv4) {
+  return mtu_bytes - static_cast<std::uint32_t>(ip_header_bytes(family) + tcp_bytes_min +
+                                                tcp_option_bytes(options));
+}
+
+/// The headers in front of TCP's or UDP's of one flow, ready to be copied: Ethernet, with an 802.1Q
+/// tag or without, and IPv4 or IPv6. Part of the two templates below.
+class FrameTemplate {
+ public:
+  FrameTemplate() = default;
+  FrameTemplate(const FlowAddress& flow, std::uint8_t protocol,
+                std::uint8_t hop_limit = hop_limit_default);
+
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  /// Of the pseudo-header without the length.
+  [[nodiscard]] PartialSum pseudo_sum() const { return pseudo_sum_; }
+  /// For a transport header of `payload_bytes` with its payload, at which the IP length ends.
+  /// `into` holds bytes().
+  void write(std::byte* into, std::uint8_t ecn, std::size_t payload_bytes) const;
+  /// Behind `write`, for a packet that the device is to cut: it computes the IPv4 checksum itself.
+  void clear_ip_checksum(std::byte* into) const;
+  [[nodiscard]] nic::ChecksumRequest checksum_at(std::size_t offset_bytes) const {
+    return {.start_bytes = bytes_, .offset_bytes = static_cast<std::uint16_t>(offset_bytes)};
+  }
+
+ private:
+  std::array<std::byte, frame_header_bytes_max> headers_{};
+  std::uint16_t bytes_ = ethernet_bytes + ipv4_bytes_min;
+  std::uint16_t ip_begin_ = ethernet_bytes;
+  bool is_v4_ = true;
+  std::uint32_t ip_sum_ = 0;  ///< of an IPv4 header without its total length and ECN field
+  PartialSum pseudo_sum_ = 0;
+};
+
+/// The Ethernet, IP and TCP headers of one flow with everything constant filled in and summed, so
 /// that a segment costs a short copy and a few additions. A value: the flow owns it, any thread may
 /// emit from it, nothing is allocated.
 ///
@@ -73,25 +113,23 @@ class TcpHeaderTemplate {
   OffloadedHeader emit_for_segmentation(std::span<std::byte> into,
                                         const TcpSegmentHeader& segment) const;
 
- private:
-  struct Headers {
-    EthernetLayout ethernet;
-    Ipv4Layout ip;
-    TcpLayout tcp;
-  };
-  static_assert(sizeof(Headers) == ethernet_bytes + ipv4_bytes_min + tcp_bytes_min);
+  /// Of a header with these options: the whole frame's up to the payload.
+  [[nodiscard]] std::uint32_t header_bytes(const TcpOptions& options) const {
+    return static_cast<std::uint32_t>(frame_.bytes() + tcp_bytes_min + tcp_option_bytes(options));
+  }
 
+ private:
   /// What has been written, all but the checksum.
   struct Written {
-    Headers* headers;
+    TcpLayout* tcp;
     std::size_t tcp_bytes;
     PartialSum options_sum;
   };
   [[nodiscard]] Written write(std::span<std::byte> into, const TcpSegmentHeader& segment) const;
 
-  Headers headers_;
-  std::uint32_t ip_sum_ = 0;   ///< of the IPv4 header without its total length
-  PartialSum pseudo_sum_ = 0;  ///< of the pseudo-header without the length
+  FrameTemplate frame_;
+  be16 source_port_;
+  be16 destination_port_;
   PartialSum ports_sum_ = 0;
 };
 
@@ -106,19 +144,12 @@ class UdpHeaderTemplate {
   OffloadedHeader emit_for_offload(std::span<std::byte> into, std::uint32_t payload_bytes) const;
 
  private:
-  struct Headers {
-    EthernetLayout ethernet;
-    Ipv4Layout ip;
-    UdpLayout udp;
-  };
-  static_assert(sizeof(Headers) == udp_frame_header_bytes);
-
   std::uint32_t write(std::span<std::byte> into, std::uint32_t payload_bytes,
                       std::uint16_t checksum) const;
 
-  Headers headers_;
-  std::uint32_t ip_sum_ = 0;
-  PartialSum pseudo_sum_ = 0;
+  FrameTemplate frame_;
+  be16 source_port_;
+  be16 destination_port_;
   PartialSum ports_sum_ = 0;
 };
 

@@ -9,10 +9,10 @@ const char* to_string(ParseError error) {
       return "shorter than an Ethernet header";
     case ParseError::group_address:
       return "multicast or broadcast address";
-    case ParseError::not_ipv4:
-      return "not IPv4";
+    case ParseError::not_ip:
+      return "not IP";
     case ParseError::ip_truncated:
-      return "IPv4 packet truncated";
+      return "IP packet truncated";
     case ParseError::ip_header_length:
       return "IPv4 header length below 20 bytes";
     case ParseError::ip_total_length:
@@ -20,7 +20,9 @@ const char* to_string(ParseError error) {
     case ParseError::ip_checksum:
       return "IPv4 header checksum wrong";
     case ParseError::ip_fragment:
-      return "IPv4 fragment";
+      return "IP fragment";
+    case ParseError::ip_extension:
+      return "IPv6 extension headers that are not accepted";
     case ParseError::other_protocol:
       return "another transport protocol";
     case ParseError::tcp_truncated:
@@ -50,7 +52,15 @@ const char* to_string(ParseError error) {
     case ParseError::icmp_checksum:
       return "ICMP checksum wrong";
     case ParseError::icmp_type:
-      return "another ICMP message than echo";
+      return "another ICMP message";
+    case ParseError::icmp_quoted:
+      return "ICMP error about another packet than a TCP segment of ours";
+    case ParseError::icmp_mtu:
+      return "ICMP error with an MTU that no link has";
+    case ParseError::nd_format:
+      return "neighbour discovery message malformed";
+    case ParseError::nd_address:
+      return "neighbour discovery with addresses that cannot be";
   }
   return "unknown";
 }

@@ -12,12 +12,13 @@ namespace strictsend::wire {
 enum class ParseError : std::uint8_t {
   ethernet_truncated,
   group_address,  ///< sent to, or claiming to come from, a multicast or broadcast address
-  not_ipv4,       ///< another Ethernet type, or another IP version
-  ip_truncated,   ///< shorter than its header, or than its total length says
+  not_ip,         ///< another Ethernet type, or an IP version that is not that type's
+  ip_truncated,   ///< shorter than its header, or than its length says
   ip_header_length,
   ip_total_length,  ///< smaller than the header
   ip_checksum,
   ip_fragment,
+  ip_extension,  ///< IPv6: truncated, to be routed on by us, or too many
   other_protocol,
   tcp_truncated,
   tcp_data_offset,
@@ -32,7 +33,11 @@ enum class ParseError : std::uint8_t {
   arp_address,  ///< the sender's is none that a single host can have
   icmp_truncated,
   icmp_checksum,
-  icmp_type,  ///< neither echo nor echo reply
+  icmp_type,    ///< not the kind of message that was to be read
+  icmp_quoted,  ///< an error about a packet that is no start of a TCP segment of the receiver's
+  icmp_mtu,     ///< "too big" with an MTU below what every link has
+  nd_format,    ///< neighbour discovery: a hop limit, code, length or option that is not allowed
+  nd_address,   ///< neighbour discovery: addresses that contradict each other or that no host has
 };
 
 [[nodiscard]] const char* to_string(ParseError error);

@@ -69,7 +69,7 @@ std::optional<TcpOptions> parse_tcp_options(std::span<const std::byte> bytes, bo
 Parsed<TcpPacketView> parse_tcp_packet(std::span<const std::byte> frame, nic::RxChecksum known) {
   const auto refuse = [](ParseError error) { return tl::unexpected(error); };
 
-  const Parsed<Ipv4PacketView> ip = parse_ipv4_packet(frame);
+  const Parsed<IpPacketView> ip = parse_unicast_packet(frame);
   if (!ip) return refuse(ip.error());
   if (ip->protocol != protocol_tcp) return refuse(ParseError::other_protocol);
 
@@ -97,6 +97,7 @@ Parsed<TcpPacketView> parse_tcp_packet(std::span<const std::byte> frame, nic::Rx
 
   return TcpPacketView{.source_mac = ip->source_mac,
                        .destination_mac = ip->destination_mac,
+                       .vlan_id = ip->vlan_id,
                        .source = ip->source,
                        .destination = ip->destination,
                        .source_port = tcp.source_port.get(),

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "nic/wire/ipv4_packet.hpp"
+#include "nic/wire/ip_packet.hpp"
 #include "nic/wire/tcp_segment.hpp"
 
 namespace strictsend::wire {
@@ -14,8 +14,9 @@ namespace strictsend::wire {
 struct TcpPacketView {
   nic::MacAddress source_mac{};
   nic::MacAddress destination_mac{};
-  Ipv4Address source{};
-  Ipv4Address destination{};
+  VlanId vlan_id;
+  IpAddress source;
+  IpAddress destination;
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint32_t seq = 0;

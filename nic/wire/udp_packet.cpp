@@ -6,7 +6,7 @@ namespace strictsend::wire {
 Parsed<UdpPacketView> parse_udp_packet(std::span<const std::byte> frame, nic::RxChecksum known) {
   const auto refuse = [](ParseError error) { return tl::unexpected(error); };
 
-  Parsed<Ipv4PacketView> ip = parse_ipv4_packet(frame);
+  Parsed<IpPacketView> ip = parse_unicast_packet(frame);
   if (!ip) return refuse(ip.error());
   if (ip->protocol != protocol_udp) return refuse(ParseError::other_protocol);
   if (ip->payload.size() < udp_bytes) return refuse(ParseError::udp_truncated);
@@ -15,11 +15,13 @@ Parsed<UdpPacketView> parse_udp_packet(std::span<const std::byte> frame, nic::Rx
   if (length_bytes < udp_bytes || length_bytes > ip->payload.size())
     return refuse(ParseError::udp_length);
   ip->payload = ip->payload.first(length_bytes);  // the checksum covers what UDP's length says
-  if (udp.checksum.get() != 0 && !checksum_acceptable(*ip, offsetof(UdpLayout, checksum), known))
+  const bool summed = udp.checksum.get() != 0 || ip->source.is_v6();
+  if (summed && !checksum_acceptable(*ip, offsetof(UdpLayout, checksum), known))
     return refuse(ParseError::udp_checksum);
 
   return UdpPacketView{.source_mac = ip->source_mac,
                        .destination_mac = ip->destination_mac,
+                       .vlan_id = ip->vlan_id,
                        .source = ip->source,
                        .destination = ip->destination,
                        .source_port = udp.source_port.get(),

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "nic/wire/ipv4_packet.hpp"
+#include "nic/wire/ip_packet.hpp"
 
 namespace strictsend::wire {
 
@@ -13,14 +13,16 @@ namespace strictsend::wire {
 struct UdpPacketView {
   nic::MacAddress source_mac{};
   nic::MacAddress destination_mac{};
-  Ipv4Address source{};
-  Ipv4Address destination{};
+  VlanId vlan_id;
+  IpAddress source;
+  IpAddress destination;
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::span<const std::byte> payload;
 };
 
-/// Total over any bytes. A checksum field of zero means that the sender computed none (RFC 768).
+/// Total over any bytes. A checksum field of zero means that the sender computed none (RFC 768),
+/// which IPv6 does not allow (RFC 8200 §8.1).
 [[nodiscard]] Parsed<UdpPacketView> parse_udp_packet(std::span<const std::byte> frame,
                                                      nic::RxChecksum known);
 

@@ -10,6 +10,8 @@
 #include "nic/wire/arp_packet.hpp"
 #include "nic/wire/header_template.hpp"
 #include "nic/wire/icmp_echo.hpp"
+#include "nic/wire/icmp_error.hpp"
+#include "nic/wire/neighbour_packet.hpp"
 #include "nic/wire/tcp_packet.hpp"
 #include "nic/wire/udp_packet.hpp"
 
@@ -20,7 +22,10 @@ using nic::RxChecksum;
 
 void mend_ip_checksum(std::vector<std::byte>& frame) {
   if (frame.size() < wire::ethernet_bytes + wire::ipv4_bytes_min) return;
-  const std::span<std::byte> ip = std::span(frame).subspan(wire::ethernet_bytes);
+  const auto ethernet = wire::parse_ethernet(frame);
+  if (!ethernet || ethernet->ether_type != wire::ether_type_ipv4) return;
+  const std::span<std::byte> ip = std::span(frame).subspan(frame.size() - ethernet->payload.size());
+  if (ip.size() < wire::ipv4_bytes_min) return;
   const std::size_t header_bytes = std::to_integer<std::size_t>(ip[0] & std::byte{0xf}) * 4;
   if (header_bytes < wire::ipv4_bytes_min || header_bytes > ip.size()) return;
   ip[10] = ip[11] = std::byte{0};
@@ -41,7 +46,8 @@ wire::FlowAddress flow_of(const Packet& packet) {
           .source = packet.source,
           .destination = packet.destination,
           .source_port = packet.source_port,
-          .destination_port = packet.destination_port};
+          .destination_port = packet.destination_port,
+          .vlan_id = packet.vlan_id};
 }
 
 void write_again(const wire::TcpPacketView& packet) {
@@ -73,9 +79,10 @@ void write_again(const wire::TcpPacketView& packet) {
 
 void write_again(const wire::UdpPacketView& packet) {
   if (packet.payload.size() > 60'000) return;
-  std::vector<std::byte> frame(wire::udp_frame_header_bytes);
-  wire::UdpHeaderTemplate(flow_of(packet))
-      .emit(frame, static_cast<std::uint32_t>(packet.payload.size()), inet_sum(packet.payload));
+  std::vector<std::byte> frame(wire::udp_frame_header_bytes_max);
+  frame.resize(wire::UdpHeaderTemplate(flow_of(packet))
+                   .emit(frame, static_cast<std::uint32_t>(packet.payload.size()),
+                         inet_sum(packet.payload)));
   frame.insert(frame.end(), packet.payload.begin(), packet.payload.end());
   const auto again = wire::parse_udp_packet(frame, RxChecksum::unknown);
   STRICTSEND_ASSERT(again.has_value());
@@ -85,8 +92,8 @@ void write_again(const wire::UdpPacketView& packet) {
 }
 
 void write_again(const wire::ArpPacket& packet) {
-  std::vector<std::byte> frame(wire::arp_frame_bytes);
-  wire::emit_arp_packet(frame, packet);
+  std::vector<std::byte> frame(wire::arp_frame_bytes + wire::vlan_bytes);
+  frame.resize(wire::emit_arp_packet(frame, packet));
   const auto again = wire::parse_arp_packet(frame);
   STRICTSEND_ASSERT(again.has_value() && *again == packet);
 }
@@ -104,6 +111,26 @@ void write_again(const wire::IcmpEchoView& echo) {
   STRICTSEND_ASSERT(std::ranges::equal(again->data, echo.data));
 }
 
+void write_again(const wire::NeighbourPacket& packet) {
+  std::vector<std::byte> frame(wire::neighbour_frame_bytes_max);
+  frame.resize(wire::emit_neighbour_packet(frame, packet));
+  const auto again = wire::parse_neighbour_packet(frame);
+  STRICTSEND_ASSERT(again.has_value() && *again == packet);
+}
+
+/// ICMPv6 of a packet without extension headers.
+void mend_icmpv6_checksum(std::vector<std::byte>& frame) {
+  const auto ip = wire::parse_ip_packet(frame);
+  if (!ip || ip->protocol != wire::protocol_icmpv6 || ip->payload.size() < 4) return;
+  const auto at = static_cast<std::size_t>(ip->payload.data() - frame.data());
+  frame[at + 2] = frame[at + 3] = std::byte{0};
+  const std::uint16_t checksum = finish_sum(
+      wire::pseudo_header_sum(ip->source, ip->destination, ip->protocol, ip->payload.size()) +
+      inet_sum(ip->payload));
+  frame[at + 2] = static_cast<std::byte>(checksum >> 8);
+  frame[at + 3] = static_cast<std::byte>(checksum);
+}
+
 }  // namespace
 
 bool fuzz_wire(std::span<const std::byte> input) {
@@ -113,7 +140,10 @@ bool fuzz_wire(std::span<const std::byte> input) {
                              RxChecksum::good};
   // A buffer of its own, so that a sanitizer sees a read behind its end.
   std::vector<std::byte> frame(input.begin() + 1, input.end());
-  if ((choice & 4) != 0) mend_ip_checksum(frame);
+  if ((choice & 4) != 0) {
+    mend_ip_checksum(frame);
+    mend_icmpv6_checksum(frame);
+  }
 
   if (const auto udp = wire::parse_udp_packet(frame, known[choice & 3])) {
     expect_inside(udp->payload, frame);
@@ -127,6 +157,15 @@ bool fuzz_wire(std::span<const std::byte> input) {
   if (const auto echo = wire::parse_icmp_echo(frame)) {
     expect_inside(echo->data, frame);
     write_again(*echo);
+    sound = true;
+  }
+  if (const auto neighbour = wire::parse_neighbour_packet(frame)) {
+    write_again(*neighbour);
+    sound = true;
+  }
+  if (const auto too_big = wire::parse_packet_too_big(frame)) {
+    STRICTSEND_ASSERT(too_big->source.family() == too_big->destination.family());
+    STRICTSEND_ASSERT(too_big->mtu_bytes >= wire::ipv4_mtu_bytes_min);
     sound = true;
   }
   const auto tcp = wire::parse_tcp_packet(frame, known[choice & 3]);

@@ -33,8 +33,12 @@ class Serve : public ::testing::TestWithParam<const char*> {
     auto made = NetNamespacePair::create(net_options_);
     ASSERT_TRUE(made) << made.error().message();
     network_.emplace(std::move(*made));
+    prepare_network();
+    if (HasFatalFailure()) return;
     start();
   }
+  /// Before the server is started.
+  virtual void prepare_network() {}
 
   [[nodiscard]] bool over(std::string_view what) const { return what == GetParam(); }
 
@@ -43,6 +47,7 @@ class Serve : public ::testing::TestWithParam<const char*> {
                                      "--cache",          cache,   "--log-level", "warn",
                                      "--drain-timeout",  "1s"};
     argv.insert(argv.end(), more.begin(), more.end());
+    argv.insert(argv.end(), more_.begin(), more_.end());
     const std::vector<std::string> port = port_arguments();
     argv.insert(argv.end(), port.begin(), port.end());
     server_.reset();
@@ -105,6 +110,8 @@ class Serve : public ::testing::TestWithParam<const char*> {
 
   NetNamespacePair::Options net_options_;
   unsigned dpdk_queues_ = 1;
+  std::vector<std::string> more_;  ///< options of every start
+  std::string address6_;           ///< of the server too, where it must be told; empty: none
   TempDir root_;
   std::optional<NetNamespacePair> network_;
   std::optional<ChildProcess> server_;
@@ -126,7 +133,7 @@ class Serve : public ::testing::TestWithParam<const char*> {
             "--queues",
             std::to_string(dpdk_queues_),
             "--address",
-            network_->near().address + "/30",
+            network_->near().address + "/30" + (address6_.empty() ? "" : "," + address6_ + "/64"),
             "--",
             "--no-huge",
             "--no-pci",

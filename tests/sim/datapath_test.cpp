@@ -123,7 +123,7 @@ class Chatter {
                         .sender_mac = {2, 0, 0, 0, 1, 1},
                         .sender = {10, 0, static_cast<std::uint8_t>(round_ >> 8 & 255),
                                    static_cast<std::uint8_t>(round_ | 2)},
-                        .target = SimAddresses{}.engine};
+                        .target = SimAddresses{}.engine.v4()};
     inject(port, wire::emit_arp_packet(frame_, arp));
     const wire::IcmpEchoView echo{.source_mac = SimAddresses{}.client_mac,
                                   .destination_mac = SimAddresses{}.engine_mac,
@@ -140,7 +140,7 @@ class Chatter {
     arp.sender = gateway;
     arp.destination_mac = SimAddresses{}.engine_mac;
     inject(port, wire::emit_arp_packet(frame_, arp));
-    arp.sender = SimAddresses{}.engine;
+    arp.sender = SimAddresses{}.engine.v4();
     inject(port, wire::emit_arp_packet(frame_, arp));
   }
   static constexpr Ipv4Address gateway{10, 0, 0, 254};

@@ -5,7 +5,6 @@
 //     af_xdp_holder INTERFACE IPV4_ADDRESS TCP_PORT
 //
 // Prints "open: DESCRIPTION" once the flow is steered, or "error: MESSAGE" and exits with 1.
-#include <arpa/inet.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -30,7 +29,7 @@ int hold(const char* interface_name, const char* address, const char* tcp_port) 
   auto port = nic::af_xdp::open_port(config, dma.memory());
   nic::FlowFilter filter;
   filter.tcp_port = static_cast<std::uint16_t>(std::strtoul(tcp_port, nullptr, 10));
-  ::inet_pton(AF_INET, address, filter.ipv4_address.data());
+  filter.address = parse_ip_address(address).value();
   Result<void> steered;
   if (port) steered = (*port)->accept_flows(filter);
   if (!port || !steered) {

@@ -118,7 +118,7 @@ DiscardEngine::DiscardEngine(const Options& options)
   if (files_.empty()) files_.push_back(value_of(cache_->open_file(options.path, O_RDWR)));
   const nic::PortCapabilities& able = device_ ? device_->capabilities() : port_->capabilities();
   engine::LoopConfig config;
-  config.address = SimAddresses{}.engine;
+  config.address = SimAddresses{}.engine.v4();
   config.tcp.mss_bytes = 1460;
   config.tcp.receive_buffer_bytes = 4096;
   config.linear = options.linear;

@@ -21,7 +21,8 @@ SimClient::SimClient(const SimAddresses& addresses, const Options& options, nic:
       addresses_(addresses),
       wire_(&wire),
       header_(wire::FlowAddress{addresses.client_mac, addresses.engine_mac, addresses.client,
-                                addresses.engine, options.port, addresses.engine_port}),
+                                addresses.engine, options.port, addresses.engine_port,
+                                addresses.vlan_id}),
       isn_(options.port * 2654435761U),
       snd_una_(isn_) {}
 
@@ -52,9 +53,9 @@ void SimClient::offer_window(std::uint32_t bytes, Time now) {
 }
 
 void SimClient::move(const nic::MacAddress& from) {
-  header_ = wire::TcpHeaderTemplate(wire::FlowAddress{from, addresses_.engine_mac,
-                                                      addresses_.client, addresses_.engine,
-                                                      options_.port, addresses_.engine_port});
+  header_ = wire::TcpHeaderTemplate(
+      wire::FlowAddress{from, addresses_.engine_mac, addresses_.client, addresses_.engine,
+                        options_.port, addresses_.engine_port, addresses_.vlan_id});
 }
 
 bool SimClient::on_packet(const wire::TcpPacketView& packet, Time now) {

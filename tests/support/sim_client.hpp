@@ -19,9 +19,10 @@ namespace strictsend::testing {
 struct SimAddresses {
   nic::MacAddress engine_mac{0x02, 0, 0, 0, 0, 0x01};
   nic::MacAddress client_mac{0x02, 0, 0, 0, 0, 0x02};
-  wire::Ipv4Address engine{10, 0, 0, 1};
-  wire::Ipv4Address client{10, 0, 0, 2};
+  IpAddress engine{10, 0, 0, 1};
+  IpAddress client{10, 0, 0, 2};
   std::uint16_t engine_port = 80;
+  wire::VlanId vlan_id;
 };
 
 /// A TCP client on the far end of the simulated wire: it opens, sends a request, takes in whatever

@@ -53,11 +53,16 @@ SimEngine::SimEngine(Options options)
       notifier_(UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       events_(notifier_),
       splices_(256) {
-  const auto listening = port_->accept_flows(
-      {.ipv4_address = options_.addresses.engine, .tcp_port = options_.addresses.engine_port});
+  const auto listening = port_->accept_flows({.address = options_.addresses.engine,
+                                              .tcp_port = options_.addresses.engine_port,
+                                              .vlan_id = options_.addresses.vlan_id});
   if (!listening) throw std::runtime_error(listening.error().message());
   engine::LoopConfig config;
-  config.address = options_.addresses.engine;
+  if (options_.addresses.engine.is_v4())
+    config.address = options_.addresses.engine.v4();
+  else
+    config.address6 = options_.addresses.engine.v6();
+  config.vlan_id = options_.addresses.vlan_id;
   config.tcp.mss_bytes = static_cast<std::uint16_t>(options_.sim.mtu_bytes - 40);
   config.tcp.receive_buffer_bytes = 16384;
   config.tcp.segment_bytes_max = engine::segment_bytes_max(
@@ -71,10 +76,14 @@ SimEngine::SimEngine(Options options)
   config.secret = {options_.sim.seed, 42};
   if (options_.sim.owns_interface) {
     host_.emplace(engine::HostConfig{.mac = options_.sim.mac,
-                                     .address = options_.addresses.engine,
+                                     .address = config.address,
                                      .prefix_bits = options_.prefix_bits,
                                      .gateway = options_.gateway,
-                                     .reply_bytes_max = 14 + options_.sim.mtu_bytes},
+                                     .reply_bytes_max = 14 + options_.sim.mtu_bytes,
+                                     .address6 = config.address6,
+                                     .prefix6_bits = options_.prefix6_bits,
+                                     .gateway6 = options_.gateway6,
+                                     .vlan_id = config.vlan_id},
                   now_);
     config.host = &*host_;
     config.keeps_interface = true;
@@ -84,7 +93,7 @@ SimEngine::SimEngine(Options options)
 }
 
 void SimEngine::make_loops(engine::LoopConfig config) {
-  auto ring = engine::LoopRing::create(options_.loops, 14 + options_.sim.mtu_bytes);
+  auto ring = engine::LoopRing::create(options_.loops, 18 + options_.sim.mtu_bytes);
   if (!ring) throw std::runtime_error(ring.error().message());
   ring_ = std::move(*ring);
   nic::Port& port = adapter_ ? adapter_->port() : *port_;

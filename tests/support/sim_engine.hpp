@@ -55,6 +55,8 @@ class SimEngine {
     // Where sim.owns_interface: the network around the engine's address.
     std::uint8_t prefix_bits = 24;
     std::optional<Ipv4Address> gateway;
+    std::uint8_t prefix6_bits = 64;
+    std::optional<Ipv6Address> gateway6;
     std::uint32_t loops = 1;
     SteeringPort::Steer steer;  ///< where there are several: on which one's queue a packet arrives
   };

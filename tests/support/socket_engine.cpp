@@ -302,7 +302,9 @@ void Engine::Impl::take_connections() {
     Event event;
     event.kind = Event::Kind::accepted;
     event.connection = {next_slot++, 7};
-    std::memcpy(event.peer_address.data(), &peer.sin_addr, 4);
+    Ipv4Address peer_address{};
+    std::memcpy(peer_address.data(), &peer.sin_addr, peer_address.size());
+    event.peer_address = peer_address;
     event.peer_port = ntohs(peer.sin_port);
     Connection& c = connections[event.connection.slot];
     c.id = event.connection;
@@ -424,8 +426,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineConfig& config) {
 std::string Engine::description() const {
   return "kernel sockets on loopback, port " + std::to_string(fake::port());
 }
-Ipv4Address Engine::address() const {
-  return {127, 0, 0, 1};
+std::vector<IpAddress> Engine::addresses() const {
+  return {IpAddress(127, 0, 0, 1)};
 }
 PortFacts Engine::port() const {
   return {};

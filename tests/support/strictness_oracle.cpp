@@ -59,6 +59,11 @@ class Oracle {
     SimEngine::Options o;
     o.sim.seed = options_.seed;
     o.sim.checksum_offload = options_.checksum_offload;
+    if (options_.ipv6_vlan) {
+      o.addresses.engine = parse_ip_address("2001:db8::1").value();
+      o.addresses.client = parse_ip_address("2001:db8::2").value();
+      o.addresses.vlan_id = 5;
+    }
     if (options_.segmentation) {
       o.sim.segmented_bytes_max = chance(50) ? 65'535 : 9'000;
       o.sim.segmented_fragments_max = static_cast<std::uint32_t>(pick(5, 18));

@@ -19,6 +19,7 @@ struct OracleOptions {
   bool lossy = true;
   bool checksum_offload = false;
   bool segmentation = false;  ///< packets of up to 64 KiB, which the device cuts: with offload only
+  bool ipv6_vlan = false;     ///< over IPv6 in a VLAN, with headers of other sizes
   MakeAdapter adapt;          ///< see SimEngine
 };
 

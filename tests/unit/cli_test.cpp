@@ -16,7 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 using cli::parse_address;
 using cli::parse_duration;
-using cli::parse_interface_address;
+using cli::parse_gateways;
+using cli::parse_interface_addresses;
 using cli::parse_nic;
 using cli::parse_size;
 
@@ -57,26 +58,46 @@ TEST(Durations, have_units_and_are_seconds_without) {
 
 TEST(Addresses, are_those_that_an_interface_can_have) {
   EXPECT_EQ(parse_address("192.0.2.1").value(), (Ipv4Address{192, 0, 2, 1}));
-  for (const char* text : {"", "192.0.2", "192.0.2.256", "192.0.2.1/24", "::1", "localhost",
-                           "0.0.0.0", "224.0.0.1", "255.255.255.255", "010.0.0.1"})
+  EXPECT_EQ(parse_address("2001:DB8:0::1").value(), parse_ip_address("2001:db8::1"));
+  for (const char* text :
+       {"", "192.0.2", "192.0.2.256", "192.0.2.1/24", "localhost", "0.0.0.0", "224.0.0.1",
+        "255.255.255.255", "010.0.0.1", "::", "ff02::1", "[::1]", "fe80::1%eth0", "1::2::3"})
     EXPECT_FALSE(parse_address(text)) << text;
 }
 
 TEST(Addresses, of_interfaces_may_say_their_network) {
-  const auto plain = parse_interface_address("192.0.2.1");
+  const auto plain = parse_interface_addresses("192.0.2.1");
   ASSERT_TRUE(plain);
-  EXPECT_EQ(plain->address, (Ipv4Address{192, 0, 2, 1}));
+  EXPECT_EQ(plain->v4, (Ipv4Address{192, 0, 2, 1}));
   EXPECT_FALSE(plain->prefix_bits);
+  EXPECT_FALSE(plain->v6);
   for (const unsigned bits : {1U, 24U, 31U}) {
-    const auto address = parse_interface_address("10.0.0.7/" + std::to_string(bits));
+    const auto address = parse_interface_addresses("10.0.0.7/" + std::to_string(bits));
     ASSERT_TRUE(address) << address.error();
-    EXPECT_EQ(address->address, (Ipv4Address{10, 0, 0, 7}));
+    EXPECT_EQ(address->v4, (Ipv4Address{10, 0, 0, 7}));
     EXPECT_EQ(address->prefix_bits, bits);
   }
-  for (const char* text : {"", "/24", "10.0.0.7/", "10.0.0.7/0", "10.0.0.7/32", "10.0.0.7/-1",
-                           "10.0.0.7/24/8", "10.0.0.7/255.255.255.0", "10.0.0.7 /24", "0.0.0.0/8"})
-    EXPECT_FALSE(parse_interface_address(text)) << text;
-  EXPECT_NE(parse_interface_address("10.0.0.7/x").error().find("192.0.2.1/24"), std::string::npos);
+  for (const char* text :
+       {"", "/24", "10.0.0.7/", "10.0.0.7/0", "10.0.0.7/32", "10.0.0.7/-1", "10.0.0.7/24/8",
+        "10.0.0.7/255.255.255.0", "10.0.0.7 /24", "0.0.0.0/8", "::1/0", "2001:db8::1/128",
+        "10.0.0.7,", ",10.0.0.7", "10.0.0.7,10.0.0.8", "2001:db8::1,2001:db8::2/64"})
+    EXPECT_FALSE(parse_interface_addresses(text)) << text;
+  EXPECT_NE(parse_interface_addresses("10.0.0.7/x").error().find("192.0.2.1/24"),
+            std::string::npos);
+}
+
+TEST(Addresses, of_both_families_stand_beside_each_other) {
+  const auto both = parse_interface_addresses("2001:db8::7/56,10.0.0.7/8");
+  ASSERT_TRUE(both) << both.error();
+  EXPECT_EQ(both->v4, (Ipv4Address{10, 0, 0, 7}));
+  EXPECT_EQ(both->prefix_bits, 8);
+  EXPECT_EQ(IpAddress(both->v6.value()), parse_ip_address("2001:db8::7"));
+  EXPECT_EQ(both->prefix6_bits, 56);
+  const auto gateways = parse_gateways("10.0.0.1,fe80::1");
+  ASSERT_TRUE(gateways) << gateways.error();
+  EXPECT_EQ(gateways->v4, (Ipv4Address{10, 0, 0, 1}));
+  EXPECT_EQ(IpAddress(gateways->v6.value()), parse_ip_address("fe80::1"));
+  EXPECT_FALSE(parse_gateways("fe80::1/64"));
 }
 
 TEST(Nics, name_a_kind_and_an_interface) {
@@ -118,9 +139,11 @@ TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
 TEST(ServeOptions, are_all_understood) {
   const auto options = parse({"--port=8080",
                               "--address",
-                              "192.0.2.7/26",
+                              "192.0.2.7/26,2001:db8::7/48",
                               "--gateway",
-                              "192.0.2.1",
+                              "192.0.2.1,fe80::1",
+                              "--vlan",
+                              "5",
                               "--queues",
                               "4",
                               "--cache",
@@ -144,6 +167,10 @@ TEST(ServeOptions, are_all_understood) {
   EXPECT_EQ(options->engine.address, (Ipv4Address{192, 0, 2, 7}));
   EXPECT_EQ(options->engine.prefix_bits, 26);
   EXPECT_EQ(options->engine.gateway, (Ipv4Address{192, 0, 2, 1}));
+  EXPECT_EQ(IpAddress(options->engine.address6.value()), parse_ip_address("2001:db8::7"));
+  EXPECT_EQ(options->engine.prefix6_bits, 48);
+  EXPECT_EQ(IpAddress(options->engine.gateway6.value()), parse_ip_address("fe80::1"));
+  EXPECT_EQ(options->engine.vlan_id, 5);
   EXPECT_EQ(options->engine.queues, 4U);
   EXPECT_EQ(options->engine.cache_bytes, 512U << 20);
   EXPECT_EQ(options->engine.tx_form, TxForm::linear);
@@ -168,6 +195,8 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--address", "here"}, "--address"},
            {{"--address", "10.0.0.1/33"}, "--address: \"10.0.0.1/33\" says no network"},
            {{"--gateway", "10.0.0.1/24"}, "--gateway"},
+           {{"--vlan", "0"}, "--vlan"},
+           {{"--vlan", "4095"}, "--vlan"},
            {{"--gateway", "0.0.0.0"}, "--gateway: 0.0.0.0 is no single host's address"},
            {{"--queues", "0"}, "--queues: \"0\" is not a whole number from 1 to 256, nor auto"},
            {{"--queues", "257"}, "--queues"},

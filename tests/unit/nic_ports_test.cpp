@@ -95,7 +95,7 @@ TEST_F(CheckPacket, keeps_room_for_metadata_in_the_headers_own_frame) {
 
 TEST_F(CheckPacket, keeps_the_packet_between_an_ethernet_header_and_the_mtu) {
   EXPECT_EQ(check({fragment(4096, 13)}), PacketFault::packet_too_short);
-  EXPECT_EQ(check({fragment(4096, 967), fragment(8192, 2048)}), PacketFault::packet_too_long);
+  EXPECT_EQ(check({fragment(4096, 971), fragment(8192, 2048)}), PacketFault::packet_too_long);
 }
 
 TEST_F(CheckPacket, takes_checksum_requests_only_for_the_first_fragment_and_if_offered) {
@@ -142,7 +142,7 @@ TEST_F(CheckSegmentation, passes_packets_up_to_every_limit) {
 }
 
 TEST_F(CheckSegmentation, has_limits_of_its_own) {
-  const Fragment longer = fragment(8192, 14 + 9000 - 66 - 2 * 4096 + 1);
+  const Fragment longer = fragment(8192, 18 + 9000 - 66 - 2 * 4096 + 1);
   EXPECT_EQ(cut({header, page, page, longer}), PacketFault::packet_too_long);
   const Fragment some = fragment(8192, 1000);
   EXPECT_EQ(cut({header, some, some, some, some, some, some}), PacketFault::too_many_fragments);
@@ -175,7 +175,7 @@ TEST_F(CheckSegmentation, repeats_whole_headers_out_of_the_first_fragment) {
 }
 
 TEST_F(CheckSegmentation, makes_packets_that_fit_the_mtu_are_several_and_not_tiny) {
-  request.payload_bytes = 1449;
+  request.payload_bytes = 1453;
   EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request) << "above the MTU";
   request.payload_bytes = 0;
   EXPECT_EQ(cut({header, page}), PacketFault::segmentation_request);

@@ -87,7 +87,7 @@ class RecordingObserver final : public Observer {
  public:
   struct Seen {
     std::string target;
-    Ipv4Address peer;
+    IpAddress peer;
     http::TimePoint freeze_began;
     http::TimePoint submit_ended;
     std::uint64_t splice_id;

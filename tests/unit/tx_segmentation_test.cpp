@@ -15,8 +15,8 @@ nic::PortCapabilities cutting_port() {
           .segmented_fragments_max = 18};
 }
 
-TEST(SegmentBytesMax, is_all_of_an_ipv4_packet_where_17_pages_fit) {
-  EXPECT_EQ(segment_bytes_max(cutting_port(), false), 65535U - 52);
+TEST(SegmentBytesMax, is_all_of_a_packet_where_17_pages_fit) {
+  EXPECT_EQ(segment_bytes_max(cutting_port(), false), 65535U - 72);
 }
 
 TEST(SegmentBytesMax, is_nothing_for_linear_packets_or_a_port_that_does_not_offer_it) {
@@ -27,7 +27,7 @@ TEST(SegmentBytesMax, is_nothing_for_linear_packets_or_a_port_that_does_not_offe
   port = cutting_port();
   port.segmented_bytes_max = 0;
   EXPECT_EQ(segment_bytes_max(port, false), 0U);
-  port.segmented_bytes_max = 52;
+  port.segmented_bytes_max = 72;
   EXPECT_EQ(segment_bytes_max(port, false), 0U);
 }
 
@@ -42,7 +42,7 @@ TEST(SegmentBytesMax, is_what_the_fragments_hold_wherever_in_a_page_it_begins) {
   port = cutting_port();
   port.segmented_fragments_max = 100;
   port.segmented_bytes_max = 9000;
-  EXPECT_EQ(segment_bytes_max(port, false), 9000U - 52);
+  EXPECT_EQ(segment_bytes_max(port, false), 9000U - 72);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ using Bytes = std::vector<std::byte>;
 
 constexpr std::size_t ip_begin = ethernet_bytes;
 constexpr std::size_t tcp_begin = ethernet_bytes + ipv4_bytes_min;
+constexpr std::size_t udp_header_end = tcp_begin + udp_bytes;
 
 /// The captured packets' addresses.
 const FlowAddress captured_flow{.source_mac = {2, 0, 0, 0, 0, 2},
@@ -192,14 +193,14 @@ TEST(TcpPacketView, refuses_every_truncation) {
 TEST(TcpPacketView, refuses_other_protocols_and_versions) {
   Bytes arp = from_hex(test::captured_syn);
   put16(arp, 12, 0x0806);
-  EXPECT_EQ(refusal(arp), ParseError::not_ipv4);
+  EXPECT_EQ(refusal(arp), ParseError::not_ip);
   Bytes vlan = from_hex(test::captured_syn);
   put16(vlan, 12, 0x8100);
-  EXPECT_EQ(refusal(vlan), ParseError::not_ipv4);
+  EXPECT_EQ(refusal(vlan), ParseError::not_ip);
   Bytes version = from_hex(test::captured_syn);
   version[ip_begin] = std::byte{0x65};
   mend_ip_checksum(version);
-  EXPECT_EQ(refusal(version), ParseError::not_ipv4);
+  EXPECT_EQ(refusal(version), ParseError::not_ip);
   EXPECT_EQ(refusal(from_hex(test::captured_datagram)), ParseError::other_protocol);
 }
 
@@ -526,12 +527,12 @@ TEST(UdpPacketView, refuses_what_is_malformed) {
 
 TEST(UdpHeaderTemplate, emits_the_kernels_datagram_either_way) {
   const Bytes payload = bytes_of("datagram");
-  Bytes frame(udp_frame_header_bytes);
+  Bytes frame(udp_header_end);
   EXPECT_EQ(UdpHeaderTemplate(datagram_flow(0xd822)).emit(frame, 8, inet_sum(payload)), 42U);
   frame.insert(frame.end(), payload.begin(), payload.end());
   EXPECT_EQ(Bytes(frame.begin() + tcp_begin, frame.end()), tcp_part(test::captured_datagram));
 
-  frame.resize(udp_frame_header_bytes);
+  frame.resize(udp_header_end);
   const auto emitted = UdpHeaderTemplate(datagram_flow(0xd238)).emit_for_offload(frame, 8);
   EXPECT_EQ(emitted.header_bytes, 42U);
   frame.insert(frame.end(), payload.begin(), payload.end());
@@ -545,7 +546,7 @@ TEST(UdpHeaderTemplate, never_sends_a_computed_zero) {
   // Chosen so that the sum of everything else is all ones: try the 65536 values of one word.
   int zeros = 0;
   for (unsigned word = 0; word <= 0xffff; ++word) {
-    Bytes frame(udp_frame_header_bytes);
+    Bytes frame(udp_header_end);
     UdpHeaderTemplate(datagram_flow(1)).emit(frame, 2, word);
     if (frame[tcp_begin + 6] == std::byte{0} && frame[tcp_begin + 7] == std::byte{0}) ++zeros;
   }

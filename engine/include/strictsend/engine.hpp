@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <strictsend/address.hpp>
 #include <strictsend/file.hpp>
 #include <strictsend/result.hpp>
 
@@ -36,8 +37,6 @@ enum class Congestion : std::uint8_t {
   bbr,    ///< BBR version 1: by measured bandwidth and round trip rather than by loss
 };
 
-using Ipv4Address = std::array<std::uint8_t, 4>;  ///< network order: {10, 0, 0, 1}
-
 struct EngineConfig {
   /// "af_xdp:IFACE", "dpdk:PORT" (a PCI address, or a virtual device's name), or "discard:" (takes
   /// every packet, sends none).
@@ -46,13 +45,22 @@ struct EngineConfig {
                                            ///< first engine's count
   std::uint32_t queues = 0;  ///< NIC queues to serve, an engine thread and 15 MiB of buffers each;
                              ///< 0: all that it has
-  /// Default: the interface's first IPv4 address. Where no kernel stands behind the port, the
-  /// engine answers ARP and ping for it, and it must be given.
+  /// The addresses to serve: one or both. With neither given, the interface's first IPv4 address
+  /// and its first IPv6 address (of global scope, or else the link's), as far as it has them. Where
+  /// no kernel stands behind the port, the engine answers ARP, neighbour discovery and ping for
+  /// them, and one must be given.
   std::optional<Ipv4Address> address;
-  std::uint8_t prefix_bits = 24;  ///< of the network `address` is in; only used where the engine
-                                  ///< owns the interface, elsewhere it is the kernel's to know
-  std::optional<Ipv4Address> gateway;  ///< to all other networks, where the engine owns the
-                                       ///< interface; elsewhere it is refused
+  std::optional<Ipv6Address> address6;
+  /// Of the networks those are in; only used where the engine owns the interface, elsewhere it is
+  /// the kernel's to know.
+  std::uint8_t prefix_bits = 24;
+  std::uint8_t prefix6_bits = 64;
+  /// To all other networks, where the engine owns the interface; elsewhere they are refused.
+  std::optional<Ipv4Address> gateway;
+  std::optional<Ipv6Address> gateway6;
+  /// The 802.1Q VLAN to be in, 1 to 4094: all frames carry its tag, and others are not ours. A
+  /// kernel behind the port must not strip tags: ethtool -K IFACE rxvlan off.
+  std::optional<std::uint16_t> vlan_id;
   std::uint32_t mtu_bytes = 0;       ///< to be set where the engine owns the interface; 0: as it is
   bool checksum_offload = true;      ///< have the port sum packets where it can; false: in software
   bool segmentation_offload = true;  ///< have the port cut packets where it can (and sums them)
@@ -135,7 +143,7 @@ struct Event {
   ConnectionId connection;
   std::uint64_t user_data = 0;
   SpliceResult result;
-  Ipv4Address peer_address{};
+  IpAddress peer_address;
   std::uint16_t peer_port = 0;
 };
 
@@ -161,20 +169,21 @@ struct EngineStats {
                                            ///< than their connection's, or are of none
   std::uint64_t segments_hand_over_dropped = 0;  ///< of such, because the next queue's thread was
                                                  ///< behind; the peer sends them again
+  std::uint64_t path_mtu_messages = 0;           ///< of routers: a segment of ours was too big
   std::uint64_t payload_bytes_sent = 0;          ///< of snapshots, retransmissions included
   std::uint64_t payload_bytes_copied =
       0;  ///< by the engine in order to send (linear form); preserving not counted
   std::uint64_t splices_submitted = 0;
   std::uint64_t splices_released = 0;
   // Where the engine owns the interface:
-  std::uint64_t arp_requests_answered = 0;
+  std::uint64_t arp_requests_answered = 0;   ///< and IPv6's neighbour solicitations
   std::uint64_t echo_requests_answered = 0;  ///< pings
-  std::uint64_t address_conflicts = 0;   ///< ARP packets by which another host claims our address
-  std::uint64_t neighbour_requests = 0;  ///< ARP requests sent for the gateway and silent peers
-  std::uint64_t flows_readdressed = 0;   ///< connections whose next hop turned out to be elsewhere
-  std::uint64_t frames_ignored = 0;      ///< other protocols, others' and broken frames
-  std::uint64_t pages_preserved = 0;     ///< old bytes copied away, writer went on in place
-  std::uint64_t pages_redirected = 0;    ///< frame under a descriptor: writer moved to a copy
+  std::uint64_t address_conflicts = 0;       ///< packets by which another host claims our address
+  std::uint64_t neighbour_requests = 0;      ///< sent to find the gateways and silent peers
+  std::uint64_t flows_readdressed = 0;  ///< connections whose next hop turned out to be elsewhere
+  std::uint64_t frames_ignored = 0;     ///< other protocols, others' and broken frames
+  std::uint64_t pages_preserved = 0;    ///< old bytes copied away, writer went on in place
+  std::uint64_t pages_redirected = 0;   ///< frame under a descriptor: writer moved to a copy
   std::uint64_t pages_came_home = 0;
   std::uint64_t write_faults = 0;
   std::uint64_t writer_waits = 0;  ///< faults that waited for a spare frame
@@ -203,6 +212,7 @@ struct QueueStats {
   std::uint64_t segments_invalid = 0;
   std::uint64_t segments_handed_over = 0;        ///< to the next queue, those handed on included
   std::uint64_t segments_hand_over_dropped = 0;  ///< because the next one was too far behind
+  std::uint64_t path_mtu_messages = 0;
   std::uint64_t payload_bytes_sent = 0;
   std::uint64_t payload_bytes_copied = 0;
   std::uint64_t device_faults = 0;  ///< the queue was stopped because it completed nothing
@@ -233,7 +243,8 @@ struct PortFacts {
                                  ///< once for the port to cut into packets; 0: it cuts none
   bool copies_payload = false;   ///< the driver or kernel behind copies each packet before the wire
   bool late_completion = false;  ///< descriptors may stay out while nothing more is sent
-  bool owns_interface = false;   ///< no kernel behind it: the engine answers ARP and ping
+  bool owns_interface = false;   ///< no kernel behind it: the engine answers ARP, neighbour
+                                 ///< discovery and ping
 };
 
 /// A send engine on one NIC port: a page cache, a write guard, and an engine thread per NIC queue.
@@ -259,7 +270,8 @@ class STRICTSEND_API Engine {
 
   /// For people: port, packet form and why, memory in total.
   [[nodiscard]] std::string description() const;
-  [[nodiscard]] Ipv4Address address() const;
+  /// On which it answers: one or two, IPv4's first.
+  [[nodiscard]] std::vector<IpAddress> addresses() const;
   [[nodiscard]] PortFacts port() const;
   [[nodiscard]] std::uint64_t memory_bytes()
       const;  ///< all that the engine takes, fixed from here on
