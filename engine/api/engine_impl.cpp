@@ -190,6 +190,8 @@ EngineStats Engine::Impl::stats() const {
     stats.connections_open += loop.connections_open.get();
     stats.segments_sent += loop.segments_sent.get();
     stats.segments_retransmitted += loop.segments_retransmitted.get();
+    stats.syn_cookies_sent += loop.syn_cookies_sent.get();
+    stats.syn_cookies_accepted += loop.syn_cookies_accepted.get();
     stats.payload_bytes_retransmitted += loop.payload_bytes_retransmitted.get();
     stats.fast_recoveries += loop.fast_recoveries.get();
     stats.retransmission_timeouts += loop.retransmission_timeouts.get();

@@ -22,7 +22,7 @@ struct FlowKey {
 };
 
 /// What a secret is used for: two uses of one never hash the same bytes.
-enum class FlowHashUse : std::uint8_t { table, initial_sequence };
+enum class FlowHashUse : std::uint8_t { table, initial_sequence, cookie };
 
 /// Of all four parts of a connection, `local` being our address: peers choose some of them.
 [[nodiscard]] inline std::uint64_t hash_of(const FlowKey& key, const IpAddress& local,

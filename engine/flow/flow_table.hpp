@@ -23,6 +23,7 @@ class FlowTable {
 
   // Engine thread.
   [[nodiscard]] Flow* find(const FlowKey& key) const;
+  [[nodiscard]] bool has_free() const { return free_ != nullptr; }
   /// A fresh slot entered under the key, or nullptr when all are taken.
   [[nodiscard]] Flow* insert(const FlowKey& key);
   /// Takes the key out; the slot stays the caller's. Idempotent.

@@ -42,7 +42,8 @@ QueueLoop::QueueLoop(const LoopConfig& config, nic::Queue& queue, const nic::Por
       pending_(config.tx_slots),
       now_(now),
       keep_at_(config.host != nullptr && config.keeps_interface ? now : Time::never()),
-      completion_seen_(now) {}
+      completion_seen_(now),
+      cookies_(config.secret) {}
 
 QueueLoop::~QueueLoop() {
   STRICTSEND_ASSERT(outstanding_ == 0);

@@ -17,6 +17,7 @@
 #include "engine/exchange/splice_op.hpp"
 #include "engine/flow/flow_table.hpp"
 #include "engine/loop/timer_wheel.hpp"
+#include "engine/transport/tcp/syn_cookie.hpp"
 #include "engine/tx/segment_builder.hpp"
 #include "engine/tx/tx_slots.hpp"
 #include "nic/port.hpp"
@@ -62,6 +63,7 @@ struct LoopConfig {
 
 /// Written by the loop's thread, read by anyone.
 struct LoopCounters {
+  Counter syn_cookies_sent, syn_cookies_accepted;  ///< when half the slots wait for handshakes
   Counter connections_accepted, connections_refused, connections_open;
   Counter segments_sent, segments_retransmitted, segments_received, segments_invalid;
   // Of connections that have ended.
@@ -170,6 +172,12 @@ class QueueLoop {
   bool receive_icmp_error(const nic::RxPacket& received, std::optional<std::uint32_t> handed_from);
   void accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
                          const tcp::SegmentIn& syn);
+  void begin_flow(Flow& flow, const wire::TcpPacketView& packet);
+  void send_cookie(const wire::TcpPacketView& packet, const FlowKey& key,
+                   const tcp::SegmentIn& syn);
+  /// Whether it ends a handshake of which nothing was kept; a connection then, if there is room.
+  bool brings_cookie(const wire::TcpPacketView& packet, const FlowKey& key,
+                     const tcp::SegmentIn& ack);
   void apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload);
   void reply_without_flow(const wire::TcpPacketView& packet, const tcp::SegmentOut& reply);
 
@@ -262,6 +270,8 @@ class QueueLoop {
   Time completion_seen_;           ///< when the device last completed something, or had nothing
   std::uint32_t outstanding_ = 0;  ///< packets that the port has taken and not completed
   std::uint32_t half_open_ = 0;
+  tcp::SynCookies cookies_;
+  Time cookies_until_;  ///< when none that was sent is good any more
   std::uint64_t splices_live_ = 0;
   bool worked_ = false;
   bool posted_ = false;

@@ -33,28 +33,6 @@ bool concerns_host(wire::ParseError error) {
          error == wire::ParseError::group_address;
 }
 
-/// RFC 6528 §3: ISN = M + F(connection, secret), M advancing every 4 µs.
-struct Initial {
-  tcp::Seq seq;
-  std::uint32_t timestamp_offset = 0;  ///< RFC 7323 §5.4: a random offset for each connection
-};
-Initial initial_for(const FlowKey& key, const IpAddress& local, const SipKey& secret, Time now) {
-  const std::uint64_t hash = hash_of(key, local, FlowHashUse::initial_sequence, secret);
-  const auto clock = static_cast<std::uint32_t>(now.ns / 4000);
-  return {tcp::Seq(clock + static_cast<std::uint32_t>(hash)),
-          static_cast<std::uint32_t>(hash >> 32)};
-}
-
-/// RFC 9293 §3.7.1: the MSS is what the MTU leaves without both headers.
-tcp::Config tcp_config_for(const IpAddress& peer, const tcp::Config& ipv4) {
-  tcp::Config config = ipv4;
-  if (peer.is_v4()) return config;
-  config.ip_header_bytes = wire::ipv6_bytes;
-  config.mss_bytes =
-      static_cast<std::uint16_t>(ipv4.mss_bytes - (wire::ipv6_bytes - wire::ipv4_bytes_min));
-  return config;
-}
-
 int error_of(tcp::CloseReason reason) {
   switch (reason) {
     case tcp::CloseReason::none:
@@ -114,8 +92,12 @@ void QueueLoop::receive_packet(const nic::RxPacket& received,
     apply(*flow, outcome, packet.payload);
     return;
   }
-  if (opening && packet.destination_port == listen_port_.load(std::memory_order_relaxed)) {
+  const bool listening =
+      packet.destination_port == listen_port_.load(std::memory_order_relaxed) && !stopped_;
+  if (opening && listening) {
     accept_connection(packet, key, segment);
+  } else if (listening && brings_cookie(packet, key, segment)) {
+    return;
   } else if (const std::optional<tcp::SegmentOut> reply = tcp::reset_for(segment)) {
     reply_without_flow(packet, *reply);
   }
@@ -144,33 +126,6 @@ bool QueueLoop::receive_icmp_error(const nic::RxPacket& received,
   mark_ready(*flow);
   set_timer(*flow);
   return true;
-}
-
-void QueueLoop::accept_connection(const wire::TcpPacketView& packet, const FlowKey& key,
-                                  const tcp::SegmentIn& syn) {
-  // Half the slots at most may wait for a handshake to end, so that a herd of SYNs cannot take them
-  // all. The peer of a SYN that is not answered tries again.
-  const bool crowded = half_open_ >= (config_.connections_max + 1) / 2;
-  Flow* flow = crowded ? nullptr : flows_.insert(key);
-  if (flow == nullptr) {
-    counters_.connections_refused.add();
-    return;
-  }
-  const Initial initial = initial_for(key, packet.destination, config_.secret, now_);
-  flow->connection.emplace(tcp::Connection::accept(tcp_config_for(key.peer_address, config_.tcp),
-                                                   syn, initial.seq, initial.timestamp_offset,
-                                                   runs_, now_));
-  flow->phase = Flow::Phase::active;
-  flow->announced = false;
-  flow->finishing = false;
-  flow->close_error = 0;
-  flow->stream.reset();
-  const wire::FlowAddress way = way_back(packet);
-  flow->peer_mac = way.destination_mac;
-  flow->header = wire::TcpHeaderTemplate(way);
-  ++half_open_;
-  mark_ready(*flow);
-  set_timer(*flow);
 }
 
 void QueueLoop::apply(Flow& flow, const tcp::Outcome& outcome, std::span<const std::byte> payload) {

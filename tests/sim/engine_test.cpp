@@ -544,6 +544,42 @@ TEST_P(EngineOnSim, more_connections_than_slots_are_refused_and_the_others_serve
   refused.vanish();
 }
 
+TEST_P(EngineOnSim, rfc4987_3_6_under_a_flood_of_syns_others_get_in_by_cookies) {
+  options.edit = [](engine::LoopConfig& config) { config.connections_max = 8; };
+  start(200'000);
+  for (std::uint16_t port = 50'000; port < 50'004; ++port) {
+    SimClient::Options spoofed;
+    spoofed.port = port;
+    engine->connect(spoofed).vanish();
+  }
+  // Half of the slots wait for handshakes that never end.
+  std::vector<SimClient*> clients;
+  for (std::uint16_t port = 60'000; port < 60'003; ++port) {
+    SimClient::Options late;
+    late.port = port;
+    late.timestamps = port != 60'001;
+    clients.push_back(&engine->connect(late));
+  }
+  ASSERT_TRUE(engine->run_until([&] { return accepted.size() == clients.size(); }, seconds(1)));
+  EXPECT_GE(engine->loop().counters().syn_cookies_sent.get(), 3U);
+  EXPECT_EQ(engine->loop().counters().syn_cookies_accepted.get(), 3U);
+  for (const ConnectionId id : accepted)
+    send(id);
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 3));
+  for (SimClient* client : clients) {
+    EXPECT_TRUE(client->established());
+    EXPECT_GE(client->received().size(), 200'000U);
+  }
+}
+
+TEST_P(EngineOnSim, rfc4987_3_6_without_a_flood_no_acknowledgement_is_taken_for_a_cookie) {
+  start(1'000);
+  SimClient* client = nullptr;
+  connect(client);
+  EXPECT_EQ(engine->loop().counters().syn_cookies_sent.get(), 0U);
+  EXPECT_EQ(engine->loop().counters().syn_cookies_accepted.get(), 0U);
+}
+
 TEST_P(EngineOnSim, a_segment_of_no_connection_is_answered_with_a_reset) {
   start(1'000);
   SimClient::Options stranger;

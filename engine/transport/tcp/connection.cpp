@@ -56,7 +56,7 @@ Connection Connection::accept_cookie(const Config& config, const SegmentIn& syn,
                                      Seq initial_send_seq, std::uint32_t timestamp_offset,
                                      RunPool& pool, Time now) {
   Connection connection = accept(config, syn, initial_send_seq, timestamp_offset, pool, now);
-  connection.sender_.syn_was_sent();
+  connection.sender_.syn_was_sent(now);
   return connection;
 }
 

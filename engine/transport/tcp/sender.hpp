@@ -110,7 +110,10 @@ class Sender {
   AckKind on_ack(const AckIn& ack, Time now);
   void handshake_done(Time now);
   /// By somebody who does not remember when.
-  void syn_was_sent() { nxt_ = max_ = 1; }
+  void syn_was_sent(Time now) {
+    nxt_ = max_ = 1;
+    update_timer(now);
+  }
   /// The path carries only so much: RFC 1191 §6.3, RFC 8201 §5.3. What is in flight was dropped.
   void on_path_mss(std::uint32_t mss_bytes, Time now);
 

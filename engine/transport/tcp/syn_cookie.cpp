@@ -84,4 +84,27 @@ std::optional<SegmentIn> SynCookies::check(std::span<const std::byte> ends, cons
   return syn;
 }
 
+SegmentOut cookie_answer(const Config& config, const SegmentIn& syn, Seq cookie,
+                         std::uint32_t timestamp_offset, Time now) {
+  SegmentIn kept = syn;
+  if (!syn.timestamps) kept.syn_options.window_scale.reset();
+  SegmentOut answer;
+  answer.seq = cookie;
+  answer.ack = syn.seq + 1;
+  answer.flags = {.syn = true, .ack = true};
+  answer.window = Receiver(syn.seq, config.receive_buffer_bytes, config.mss_bytes,
+                           kept.syn_options.window_scale.has_value())
+                      .syn_window_field();
+  answer.mss_bytes = config.mss_bytes;
+  answer.syn_options.mss = config.mss_bytes;
+  if (!syn.timestamps) return answer;  // nothing could keep more
+  if (syn.syn_options.window_scale)
+    answer.syn_options.window_scale = Receiver::scale_for(config.receive_buffer_bytes);
+  answer.syn_options.sack_permitted = config.sack && syn.syn_options.sack_permitted;
+  const auto ticks = static_cast<std::uint32_t>(now.ns / clock_granularity.ns) + timestamp_offset;
+  answer.timestamps =
+      Timestamps{.value = SynCookies::timestamp_for(syn, ticks), .echo = syn.timestamps->value};
+  return answer;
+}
+
 }  // namespace strictsend::tcp

@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "base/siphash.hpp"
+#include "engine/transport/tcp/connection.hpp"
 #include "engine/transport/tcp/segment.hpp"
 
 namespace strictsend::tcp {
@@ -48,5 +49,9 @@ class SynCookies {
 
   SipKey secret_;
 };
+
+/// The SYN-ACK that goes out with a cookie: what `Connection` would answer, ECN aside.
+[[nodiscard]] SegmentOut cookie_answer(const Config& config, const SegmentIn& syn, Seq cookie,
+                                       std::uint32_t timestamp_offset, Time now);
 
 }  // namespace strictsend::tcp
