@@ -153,9 +153,9 @@ struct EngineStats {
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_refused = 0;  ///< over max_connections, or its queue's share of them
   std::uint64_t connections_open = 0;     ///< gauge
-  std::uint64_t syn_cookies_sent = 0;  ///< while half of the connections waited for handshakes
+  std::uint64_t syn_cookies_sent = 0;     ///< while half of the connections waited for handshakes
   std::uint64_t syn_cookies_accepted = 0;
-  std::uint64_t segments_sent = 0;        ///< on the wire: each of those that a port cuts counts
+  std::uint64_t segments_sent = 0;  ///< on the wire: each of those that a port cuts counts
   std::uint64_t segments_retransmitted = 0;
   // Of connections that have ended:
   std::uint64_t payload_bytes_retransmitted = 0;
