@@ -247,6 +247,19 @@ TEST(TcpSack, rfc8985_7_4_2_a_needless_probe_costs_nothing) {
   EXPECT_GE(story.connection().cwnd_bytes(), before);
 }
 
+TEST(TcpSack, rfc8985_7_3_a_probe_that_the_port_did_not_take_is_no_more_after_an_answer) {
+  Story story = with_round_trip();
+  story.enqueue(12'000);
+  EXPECT_EQ(story.take_wire().size(), 10U);
+  story.without_pump(true);
+  story.at(120).ack(10'001, 0);  // the probe was due, but has not left; the window closes
+  story.without_pump(false);
+  story.enqueue(1).expect_silence();
+  EXPECT_EQ(counters(story).tail_loss_probes, 0U);
+  story.at(500).expect({"10001:10002"});
+  EXPECT_EQ(counters(story).window_probes, 1U);
+}
+
 TEST(TcpSack, rfc2018_8_at_a_timeout_what_was_sacked_and_dropped_is_sent_again) {
   Story story = with_round_trip();
   story.enqueue(5000);
