@@ -350,5 +350,17 @@ TEST(TcpSack, a_receiver_that_tears_the_window_costs_no_more_than_its_share_of_r
   EXPECT_EQ(story.connection().sender().scoreboard().sacked_bytes(), 0U);
 }
 
+TEST(Scoreboard, what_the_application_limited_is_not_joined_with_what_it_did_not) {
+  RunPool pool(1, 0);
+  Scoreboard board(pool);
+  const SendStamp stamp{.sent_at = Time{5}};
+  board.sent_new(1, 100, stamp, true, true);
+  board.sent_new(101, 100, stamp, false, false);
+  board.sent_again(101, 100, stamp);
+  std::vector<bool> limited;
+  board.ack_to(201, [&](const auto& run, bool) { limited.push_back(run.application_limited); });
+  EXPECT_EQ(limited, (std::vector{true, false}));
+}
+
 }  // namespace
 }  // namespace strictsend::tcp
