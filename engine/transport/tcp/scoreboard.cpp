@@ -14,6 +14,13 @@ RunPool::RunPool(std::uint32_t connections, std::uint32_t shared)
   }
 }
 
+std::uint32_t RunPool::free_count() const {
+  std::uint32_t count = 0;
+  for (std::uint32_t number = free_; number != 0; number = runs_[number].next)
+    ++count;
+  return count;
+}
+
 Scoreboard::Scoreboard(Scoreboard&& other) noexcept
     : pool_(other.pool_),
       head_(std::exchange(other.head_, 0)),
