@@ -53,7 +53,8 @@ Timer* TimerWheel::take_slot(std::uint32_t slot) {
 void TimerWheel::link(Timer& timer, Time at) {
   // Rounded up, so that nothing fires early; never into the slot that has just been passed.
   const std::int64_t wanted = (at.ns + tick_.ns - 1) / tick_.ns;
-  const std::int64_t tick_number = std::clamp<std::int64_t>(wanted, current_ + 1, current_ + slots);
+  std::int64_t tick_number = std::max(wanted, current_ + 1);
+  if (tick_number > current_ + slots) tick_number = (current_ + slots) / far_ticks * far_ticks;
   const std::uint32_t slot = index_of(tick_number);
   timer.slot = slot;
   timer.prev = nullptr;

@@ -20,7 +20,9 @@ struct Timer {
 
 /// A hashed timing wheel (Varghese and Lauck, SOSP 1987, scheme 6) of one tick per millisecond, or
 /// of finer ones.
-/// Setting and clearing are O(1); a deadline beyond one turn stays in its slot for further turns.
+/// Setting and clearing are O(1); a deadline beyond one turn is looked at again every turn. Those
+/// stand in a few slots together, so that whoever sleeps until the next is not woken for each of
+/// them.
 /// Moving a deadline *later*, which every ACK does, only changes `at`: the timer is put right when
 /// its old slot comes by. Fires never early and at most one tick late.
 class TimerWheel {
@@ -80,6 +82,7 @@ class TimerWheel {
   void link(Timer& timer, Time at);
   void unlink(Timer& timer);
 
+  static constexpr std::int64_t far_ticks = 64;    // apart, the slots of what lies beyond one turn
   static constexpr std::uint32_t no_slot = slots;  // on the list that `advance` is walking
 
   const Duration tick_;

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+
+#include "engine/transport/tcp/sender.hpp"
 
 namespace strictsend::test {
 
@@ -13,13 +16,16 @@ struct TcpFuzzTrace {
   bool closed = false;
   bool acked = false;
   bool delivered = false;
-  bool timed_out_once = false;
-  bool recovered_fast = false;
-  bool probed = false;
-  bool cut = false;  ///< sent several packets as one segment
+  bool cut = false;      ///< sent several packets as one segment
+  bool sacked = false;   ///< the scoreboard had a hole
+  bool drained = false;  ///< an honest peer got the rest of the stream and both ends' FIN
+  tcp::SenderCounters sender;
 };
 
-/// Drives one TCP connection as the input says, and ends the process if it breaks an invariant.
+/// Drives one TCP connection through `tcp::step` as the input says, with a peer that lies as it
+/// likes, and ends the process if it breaks an invariant. When the input is used up the peer
+/// becomes honest, having forgotten whatever it had not acknowledged: then the connection must
+/// bring everything across and end, or say why not.
 TcpFuzzTrace fuzz_tcp(std::span<const std::byte> bytes);
 
 }  // namespace strictsend::test

@@ -1,59 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <csignal>
-#include <cstddef>
-#include <cstdio>
-#include <cstdlib>
-#include <random>
-#include <vector>
-
 #include <gtest/gtest.h>
 
+#include "tests/fuzz/scoreboard_fuzz.hpp"
+#include "tests/fuzz/smoke.hpp"
+#include "tests/fuzz/syn_cookie_fuzz.hpp"
 #include "tests/fuzz/tcp_fuzz.hpp"
+#include "tests/support/sanitized.hpp"
 
 namespace strictsend::test {
 namespace {
 
-volatile std::sig_atomic_t current_seed = 0;
+constexpr unsigned inputs = testing::sanitized ? 1000 : 10'000;
 
-extern "C" void name_the_seed(int) {
-  std::fprintf(stderr, "repeat it: STRICTSEND_SEED=%d tcp_smoke_test\n",
-               static_cast<int>(current_seed));
-}
+/// What any of several inputs got to.
+struct Reached {
+  TcpFuzzTrace trace;
+
+  void add(const TcpFuzzTrace& other) {
+    trace.established |= other.established;
+    trace.peer_closed |= other.peer_closed;
+    trace.closed |= other.closed;
+    trace.acked |= other.acked;
+    trace.delivered |= other.delivered;
+    trace.cut |= other.cut;
+    trace.sacked |= other.sacked;
+    trace.drained |= other.drained;
+    tcp::SenderCounters& sum = trace.sender;
+    const tcp::SenderCounters& more = other.sender;
+    sum.rto_fires += more.rto_fires;
+    sum.fast_retransmits += more.fast_retransmits;
+    sum.tail_loss_probes += more.tail_loss_probes;
+    sum.undone += more.undone;
+    sum.ecn_reductions += more.ecn_reductions;
+    sum.window_probes += more.window_probes;
+    sum.mss_reductions += more.mss_reductions;
+  }
+  /// Inputs that get nowhere would prove nothing.
+  void expect_everything() const {
+    EXPECT_TRUE(trace.established && trace.acked && trace.delivered && trace.cut);
+    EXPECT_TRUE(trace.peer_closed && trace.closed && trace.drained && trace.sacked);
+    EXPECT_GT(trace.sender.rto_fires, 0U);
+    EXPECT_GT(trace.sender.fast_retransmits, 0U);
+    EXPECT_GT(trace.sender.tail_loss_probes, 0U);
+    EXPECT_GT(trace.sender.undone, 0U);
+    EXPECT_GT(trace.sender.ecn_reductions, 0U);
+    EXPECT_GT(trace.sender.window_probes, 0U);
+    EXPECT_GT(trace.sender.mss_reductions, 0U);
+  }
+};
 
 TEST(TcpFuzz, generated_inputs_break_no_invariant) {
-  constexpr unsigned inputs = 20'000;
-  constexpr std::size_t input_bytes_max = 4096;
-  unsigned first = 1;
-  unsigned last = inputs;
-  const char* chosen = std::getenv("STRICTSEND_SEED");  // NOLINT(concurrency-mt-unsafe)
-  if (chosen != nullptr) first = last = static_cast<unsigned>(std::strtoul(chosen, nullptr, 10));
-  // A broken invariant aborts; then this is the last line of the output.
-  const auto before = std::signal(SIGABRT, name_the_seed);
-  TcpFuzzTrace seen;
-  for (unsigned seed = first; seed <= last; ++seed) {
-    current_seed = static_cast<std::sig_atomic_t>(seed);
-    std::mt19937 random(seed);
-    std::vector<std::byte> bytes(random() % input_bytes_max);
-    for (std::byte& byte : bytes)
-      byte = static_cast<std::byte>(random());
-    const TcpFuzzTrace trace = fuzz_tcp(bytes);
-    seen.established |= trace.established;
-    seen.peer_closed |= trace.peer_closed;
-    seen.closed |= trace.closed;
-    seen.acked |= trace.acked;
-    seen.delivered |= trace.delivered;
-    seen.timed_out_once |= trace.timed_out_once;
-    seen.recovered_fast |= trace.recovered_fast;
-    seen.probed |= trace.probed;
-    seen.cut |= trace.cut;
-  }
-  std::signal(SIGABRT, before);
-  if (chosen != nullptr) return;
-  // Inputs that get nowhere would prove nothing.
-  EXPECT_TRUE(seen.established && seen.acked && seen.delivered);
-  EXPECT_TRUE(seen.peer_closed && seen.closed);
-  EXPECT_TRUE(seen.timed_out_once && seen.recovered_fast && seen.probed);
-  EXPECT_TRUE(seen.cut);
+  Reached reached;
+  const bool all =
+      run_generated(inputs, 1000, [&](const auto& bytes) { reached.add(fuzz_tcp(bytes)); });
+  if (all) reached.expect_everything();
+}
+
+TEST(TcpFuzz, the_corpus_breaks_no_invariant) {
+  Reached reached;
+  const std::size_t files =
+      run_corpus(FUZZ_CORPUS "/tcp", [&](const auto& bytes) { reached.add(fuzz_tcp(bytes)); });
+  EXPECT_GT(files, 0U);
+  reached.expect_everything();
+}
+
+void expect_everything(const ScoreboardFuzzTrace& trace) {
+  EXPECT_TRUE(trace.sacked && trace.lost && trace.sent_again);
+  EXPECT_TRUE(trace.forgotten && trace.unlost && trace.starved);
+}
+
+void add(ScoreboardFuzzTrace& sum, const ScoreboardFuzzTrace& more) {
+  sum.sacked |= more.sacked;
+  sum.lost |= more.lost;
+  sum.sent_again |= more.sent_again;
+  sum.forgotten |= more.forgotten;
+  sum.unlost |= more.unlost;
+  sum.starved |= more.starved;
+}
+
+TEST(ScoreboardFuzz, generated_inputs_leave_it_like_a_map_of_bytes) {
+  ScoreboardFuzzTrace reached;
+  const bool all =
+      run_generated(inputs, 1000, [&](const auto& bytes) { add(reached, fuzz_scoreboard(bytes)); });
+  if (all) expect_everything(reached);
+}
+
+TEST(ScoreboardFuzz, the_corpus_leaves_it_like_a_map_of_bytes) {
+  ScoreboardFuzzTrace reached;
+  const std::size_t files = run_corpus(
+      FUZZ_CORPUS "/scoreboard", [&](const auto& bytes) { add(reached, fuzz_scoreboard(bytes)); });
+  EXPECT_GT(files, 0U);
+  expect_everything(reached);
+}
+
+TEST(SynCookieFuzz, generated_inputs_bring_back_what_was_asked_for) {
+  int taken = 0;
+  constexpr int cookies = 10 * inputs;
+  const bool all = run_generated(cookies, 64, [&](const auto& bytes) {
+    if (fuzz_syn_cookie(bytes)) ++taken;
+  });
+  if (!all) return;
+  EXPECT_GT(taken, cookies / 4);
+  EXPECT_LT(taken, cookies * 9 / 10);
 }
 
 }  // namespace

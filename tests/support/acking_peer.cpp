@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/acking_peer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -25,10 +26,14 @@ AckingPeer::AckingPeer(const SimAddresses& addresses, std::size_t connections,
 }
 
 void AckingPeer::open_all() {
-  for (Connection& connection : connections_) {
-    emit(connection, {.syn = true}, {.mss = 1460, .window_scale = 10});
-    connection.snd_nxt = 1;
-  }
+  while (opened_ < std::min(connections_.size(), opening_max))
+    open_next();
+}
+
+void AckingPeer::open_next() {
+  Connection& connection = connections_[opened_++];
+  emit(connection, {.syn = true}, {.mss = 1460, .window_scale = 10});
+  connection.snd_nxt = 1;
 }
 
 void AckingPeer::transmitted(std::span<const nic::TxPacket> packets) {
@@ -58,6 +63,7 @@ void AckingPeer::take(const nic::TxPacket& packet) {
   if ((flags & tcp_syn) != 0) {
     connection.rcv_nxt = tcp.seq.get() + 1;
     acknowledge(connection);
+    if (opened_ < connections_.size()) open_next();
   } else if (payload > 0) {
     ++data_segments_;
     payload_bytes_ += payload;
@@ -79,7 +85,7 @@ void AckingPeer::emit(const Connection& connection, wire::TcpFlags flags,
   wire::TcpSegmentHeader segment;
   segment.seq = connection.snd_nxt;
   segment.ack = connection.rcv_nxt;
-  segment.window = 65535;
+  segment.window = flags.syn ? std::uint16_t{65535} : window_;  // a SYN's is never scaled
   segment.flags = flags;
   segment.options = options;
   std::array<std::byte, 128> frame;

@@ -22,10 +22,13 @@ class AckingPeer final : public nic::TransmitObserver {
     port_ = &port;
     queue_ = queue;
   }
-  /// Sends every connection's SYN.
+  /// Sends every connection's SYN; where there are more than a receive ring holds, the rest as
+  /// these are answered.
   void open_all();
   void transmitted(std::span<const nic::TxPacket> packets) override;
 
+  /// What it offers from its next segment on, in units of a kilobyte; plenty at first.
+  void set_window(std::uint16_t kilobytes) { window_ = kilobytes; }
   /// A peer that is deaf acknowledges nothing.
   void set_deaf(bool deaf) { deaf_ = deaf; }
 
@@ -41,16 +44,20 @@ class AckingPeer final : public nic::TransmitObserver {
     bool ack_due = false;
   };
 
+  void open_next();
   void take(const nic::TxPacket& packet);
   void acknowledge(Connection& connection);
   void emit(const Connection& connection, wire::TcpFlags flags, const wire::TcpOptions& options);
 
   static constexpr std::uint16_t first_port = 1024;
+  static constexpr std::size_t opening_max = 1000;
 
   const std::byte* dma_view_;
   nic::DiscardPort* port_ = nullptr;
   std::size_t queue_ = 0;
   std::vector<Connection> connections_;
+  std::size_t opened_ = 0;
+  std::uint16_t window_ = 65535;
   bool deaf_ = false;
   std::uint64_t other_frames_ = 0;
   std::uint64_t data_segments_ = 0;

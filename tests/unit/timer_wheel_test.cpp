@@ -124,5 +124,43 @@ TEST(TimerWheel, agrees_with_an_ordered_map_over_random_use) {
   }
 }
 
+/// Sleeps from one deadline to the next. Counts how often it wakes, and how many timers it puts
+/// into another slot.
+struct Sleeper {
+  Wheel w;
+  std::vector<Timer> timers;
+  std::uint64_t wakes = 0;
+  std::uint64_t visits = 0;
+
+  explicit Sleeper(std::size_t count) : timers(count) {
+    for (Timer& timer : timers)
+      timer.owner = &timer;
+  }
+  void sleep_until(Time end) {
+    while (w.wheel.next_deadline() <= end) {
+      std::vector<std::uint32_t> before;
+      for (const Timer& timer : timers)
+        before.push_back(timer.slot);
+      w.advance(w.wheel.next_deadline());
+      ++wakes;
+      for (std::size_t i = 0; i < timers.size(); ++i)
+        if (timers[i].slot != before[i]) ++visits;
+    }
+  }
+};
+
+TEST(TimerWheel, ten_thousand_far_deadlines_cost_few_wakes_and_one_visit_a_turn) {
+  Sleeper sleeper(10'000);
+  std::mt19937 random(1);
+  for (Timer& timer : sleeper.timers)
+    sleeper.w.wheel.set(timer, at_ms(60'000 + static_cast<std::int64_t>(random() % 5000)));
+  sleeper.sleep_until(at_ms(49'000));
+  EXPECT_TRUE(sleeper.w.fired.empty());
+  EXPECT_LE(sleeper.wakes, 49'000U / 64 + 1);
+  EXPECT_LE(sleeper.visits, sleeper.timers.size() * 13);  // turns of 4 s in 49 s, and one more
+  sleeper.w.advance(at_ms(66'000));
+  EXPECT_EQ(sleeper.w.fired.size(), sleeper.timers.size());
+}
+
 }  // namespace
 }  // namespace strictsend::engine

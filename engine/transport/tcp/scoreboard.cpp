@@ -14,6 +14,13 @@ RunPool::RunPool(std::uint32_t connections, std::uint32_t shared)
   }
 }
 
+std::uint32_t RunPool::free_count() const {
+  std::uint32_t count = 0;
+  for (std::uint32_t number = free_; number != 0; number = runs_[number].next)
+    ++count;
+  return count;
+}
+
 Scoreboard::Scoreboard(Scoreboard&& other) noexcept
     : pool_(other.pool_),
       head_(std::exchange(other.head_, 0)),
@@ -99,9 +106,11 @@ bool Scoreboard::join_next(std::uint32_t number) {
   if (run.next == 0) return false;
   const Run& next = ref(run.next);
   if (next.state != run.state) return false;
-  if (run.state == RunState::in_flight && next.stamp.sent_at != run.stamp.sent_at) return false;
+  const bool sent_alike = next.stamp.sent_at == run.stamp.sent_at &&
+                          next.retransmitted == run.retransmitted &&
+                          next.application_limited == run.application_limited;
+  if (run.state == RunState::in_flight && !sent_alike) return false;
   const bool again = run.retransmitted || next.retransmitted;
-  if (run.state == RunState::in_flight && next.retransmitted != run.retransmitted) return false;
   const std::uint32_t bytes = next.bytes;
   remove(run.next);
   count(run.state, bytes, true);

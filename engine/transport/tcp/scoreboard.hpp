@@ -59,6 +59,7 @@ class RunPool {
 
   [[nodiscard]] std::uint64_t memory_bytes() const { return runs_.size() * sizeof(Run); }
   [[nodiscard]] std::uint32_t shared_free() const { return shared_free_; }
+  [[nodiscard]] std::uint32_t free_count() const;  ///< in time linear in it: for tests
 
  private:
   friend class Scoreboard;
@@ -171,6 +172,12 @@ class Scoreboard {
   void clear();
 
   void check() const;  ///< the invariants, in time linear in the runs
+  /// In the order of the stream: `look(run)`.
+  template <class Look>
+  void each(Look&& look) const {
+    for (std::uint32_t number = head_; number != 0; number = ref(number).next)
+      look(static_cast<const Run&>(ref(number)));
+  }
 
  private:
   [[nodiscard]] Run& ref(std::uint32_t number) const { return pool_->runs_[number]; }

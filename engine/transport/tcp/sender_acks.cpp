@@ -50,7 +50,10 @@ AckKind Sender::on_ack(const AckIn& ack, Time now) {
     change_phase(ack, feedback, now);
     steer(feedback, now);
   }
-  if (feedback.advances || feedback.sacked) schedule_tail_probe(now);
+  if (feedback.advances || feedback.sacked) {
+    tail_probe_.due = false;  // the answer that it was to ask for has come by itself
+    schedule_tail_probe(now);
+  }
   update_timer(now);
   check();
   if (old) return AckKind::old;

@@ -19,6 +19,7 @@ constexpr std::uint16_t mss_default = 536;  // RFC 9293 §3.7.1
 constexpr Duration tick = seconds(64);
 constexpr std::uint32_t tick_mask = 31;
 constexpr std::uint32_t hash_mask = 0x00ff'ffff;
+constexpr std::uint32_t scale_max = 14;  // RFC 7323 §2.3: what is more means so much
 constexpr std::uint32_t no_scale = 15;
 constexpr std::uint32_t timestamp_bits = 5;
 constexpr std::size_t ends_bytes_max = 40;
@@ -54,8 +55,8 @@ Seq SynCookies::make(std::span<const std::byte> ends, const SegmentIn& syn, Time
 }
 
 std::uint32_t SynCookies::timestamp_for(const SegmentIn& syn, std::uint32_t timestamp) {
-  const std::uint32_t scale =
-      std::min<std::uint32_t>(syn.syn_options.window_scale.value_or(no_scale), no_scale);
+  const std::optional<std::uint8_t> asked = syn.syn_options.window_scale;
+  const std::uint32_t scale = asked ? std::min<std::uint32_t>(*asked, scale_max) : no_scale;
   const std::uint32_t bits = scale | (syn.syn_options.sack_permitted ? 1U << 4 : 0U);
   const std::uint32_t candidate = (timestamp & ~((1U << timestamp_bits) - 1)) | bits;
   return candidate <= timestamp ? candidate : candidate - (1U << timestamp_bits);

@@ -247,6 +247,19 @@ TEST(TcpSack, rfc8985_7_4_2_a_needless_probe_costs_nothing) {
   EXPECT_GE(story.connection().cwnd_bytes(), before);
 }
 
+TEST(TcpSack, rfc8985_7_3_a_probe_that_the_port_did_not_take_is_no_more_after_an_answer) {
+  Story story = with_round_trip();
+  story.enqueue(12'000);
+  EXPECT_EQ(story.take_wire().size(), 10U);
+  story.without_pump(true);
+  story.at(120).ack(10'001, 0);  // the probe was due, but has not left; the window closes
+  story.without_pump(false);
+  story.enqueue(1).expect_silence();
+  EXPECT_EQ(counters(story).tail_loss_probes, 0U);
+  story.at(500).expect({"10001:10002"});
+  EXPECT_EQ(counters(story).window_probes, 1U);
+}
+
 TEST(TcpSack, rfc2018_8_at_a_timeout_what_was_sacked_and_dropped_is_sent_again) {
   Story story = with_round_trip();
   story.enqueue(5000);
@@ -335,6 +348,18 @@ TEST(TcpSack, a_receiver_that_tears_the_window_costs_no_more_than_its_share_of_r
   story.take_wire();
   story.ack(story.connection().sent_to() + 1);
   EXPECT_EQ(story.connection().sender().scoreboard().sacked_bytes(), 0U);
+}
+
+TEST(Scoreboard, what_the_application_limited_is_not_joined_with_what_it_did_not) {
+  RunPool pool(1, 0);
+  Scoreboard board(pool);
+  const SendStamp stamp{.sent_at = Time{5}};
+  board.sent_new(1, 100, stamp, true, true);
+  board.sent_new(101, 100, stamp, false, false);
+  board.sent_again(101, 100, stamp);
+  std::vector<bool> limited;
+  board.ack_to(201, [&](const auto& run, bool) { limited.push_back(run.application_limited); });
+  EXPECT_EQ(limited, (std::vector{true, false}));
 }
 
 }  // namespace

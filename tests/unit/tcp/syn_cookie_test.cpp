@@ -82,6 +82,17 @@ TEST(SynCookie, timestamps_say_every_scale_and_survive_their_wrap) {
   }
 }
 
+TEST(SynCookie, rfc7323_2_3_a_window_scale_above_14_is_kept_as_14) {
+  const SynCookies cookies({1, 2});
+  SegmentIn syn = syn_of(1460);
+  syn.syn_options.window_scale = std::uint8_t{15};
+  const Seq cookie = cookies.make(ends, syn, start);
+  const auto kept =
+      cookies.check(ends, ack_of(syn, cookie, SynCookies::timestamp_for(syn, 1000)), start);
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->syn_options.window_scale, 14);
+}
+
 TEST(SynCookie, others_ends_seconds_minutes_and_numbers_are_refused) {
   const SynCookies cookies({1, 2});
   const SegmentIn syn = syn_of(1460);
