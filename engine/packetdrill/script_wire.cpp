@@ -5,26 +5,23 @@
 #include <cstring>
 #include <utility>
 
-#include "base/inet_checksum.hpp"
 #include "nic/gather.hpp"
 #include "nic/segmentation.hpp"
-#include "nic/wire/layout.hpp"
+#include "nic/wire/ip_packet.hpp"
 
 namespace strictsend::packetdrill {
 namespace {
 
-constexpr std::size_t ethernet_bytes = sizeof(wire::EthernetLayout);
+using wire::ethernet_bytes;
+
 constexpr nic::MacAddress script_mac{0x02, 0, 0, 0, 0, 0x02};
-constexpr std::uint16_t ether_type_ipv4 = 0x0800;
-constexpr std::uint16_t ether_type_ipv6 = 0x86dd;
-constexpr std::uint8_t protocol_tcp = 6;
 
 std::vector<std::byte> framed(std::span<const std::byte> ip_packet, const nic::MacAddress& port) {
   const bool ipv6 = !ip_packet.empty() && (std::to_integer<unsigned>(ip_packet[0]) >> 4) == 6;
   wire::EthernetLayout ethernet;
   ethernet.destination = port;
   ethernet.source = script_mac;
-  ethernet.ether_type = ipv6 ? ether_type_ipv6 : ether_type_ipv4;
+  ethernet.ether_type = ipv6 ? wire::ether_type_ipv6 : wire::ether_type_ipv4;
   std::vector<std::byte> frame(ethernet_bytes + ip_packet.size());
   std::memcpy(frame.data(), &ethernet, ethernet_bytes);
   std::ranges::copy(ip_packet, frame.begin() + ethernet_bytes);
@@ -37,21 +34,23 @@ struct Cut {
 };
 
 /// How a device would be asked to cut this frame; the checksum field is made what it has to be for
-/// that. None: it is no TCP over IPv4, or fits. (Only what fits is checked for its checksum.)
+/// that. None: it is no TCP directly behind an IP header, or fits. (Only what fits is checked for
+/// its checksum.)
 std::optional<Cut> cut_of(std::span<std::byte> frame, std::uint32_t mtu_bytes) {
-  const std::span<std::byte> packet = frame.subspan(ethernet_bytes);
-  if (packet.size() <= mtu_bytes || packet.size() < wire::ipv4_bytes_min) return std::nullopt;
-  const auto ip = wire::load<wire::Ipv4Layout>(packet.data());
-  const std::size_t ip_bytes = std::size_t{ip.version_ihl & 0x0fU} * 4;
-  if (ip.version_ihl >> 4 != 4 || ip.protocol != protocol_tcp || ip_bytes < wire::ipv4_bytes_min)
+  if (frame.size() <= ethernet_bytes + mtu_bytes) return std::nullopt;
+  const wire::Parsed<wire::IpPacketView> ip = wire::parse_ip_packet(frame);
+  if (!ip || ip->protocol != wire::protocol_tcp || ip->payload.size() < wire::tcp_bytes_min)
     return std::nullopt;
-  std::byte* const tcp_at = packet.data() + ip_bytes;
+  const auto tcp_begin = static_cast<std::size_t>(ip->payload.data() - frame.data());
+  const std::size_t ip_bytes = tcp_begin - ethernet_bytes;
+  if (ip->source.is_v6() && ip_bytes != wire::ipv6_bytes) return std::nullopt;
+  std::byte* const tcp_at = frame.data() + tcp_begin;
   auto tcp = wire::load<wire::TcpLayout>(tcp_at);
   const std::size_t headers = ip_bytes + std::size_t{tcp.data_offset_flags.get()} / 4096 * 4;
   if (headers >= mtu_bytes) return std::nullopt;
-  // RFC 9293 §3.1, the pseudo-header, but for the length.
-  tcp.checksum = fold_sum(inet_sum(std::as_bytes(std::span(ip.source))) +
-                          inet_sum(std::as_bytes(std::span(ip.destination))) + protocol_tcp);
+  // But for the length, which differs from piece to piece.
+  tcp.checksum = fold_sum(
+      wire::pseudo_header_sum(ip->source, ip->destination, wire::protocol_tcp, /*length_bytes=*/0));
   std::memcpy(tcp_at, &tcp, sizeof tcp);
   return Cut{{.header_bytes = static_cast<std::uint16_t>(ethernet_bytes + headers),
               .payload_bytes = static_cast<std::uint16_t>(mtu_bytes - headers)},

@@ -40,4 +40,10 @@ void ReservedFd::give_up_if_lost() {
   if (fd_.valid() && !still_ours()) std::ignore = fd_.release();
 }
 
+bool Socket::takes(AddressFamily family) const {
+  if (address) return address->family() == family;
+  if (domain == AF_INET) return family == AddressFamily::ipv4;
+  return family == AddressFamily::ipv6 || !options.v6_only;
+}
+
 }  // namespace strictsend::packetdrill

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/unique_fd.hpp"
@@ -52,6 +53,7 @@ struct SocketOptions {
   tcp::CongestionAlgorithm congestion = tcp::CongestionAlgorithm::cubic;  ///< TCP_CONGESTION
   bool reuse_address = false;
   bool tells_inq = false;  ///< TCP_INQ
+  bool v6_only = false;    ///< IPV6_V6ONLY
   linger linger_on_close{};
 };
 
@@ -72,14 +74,14 @@ struct Socket {
   SocketOptions options;
 
   // Bound or listening.
-  Ipv4Address address{};
+  std::optional<IpAddress> address;  ///< an IPv4-mapped one as IPv4's; none: any of the domain's
   std::uint16_t port = 0;
   std::size_t backlog = 0;
   std::deque<std::shared_ptr<Socket>> accepted;  ///< connections that nobody has accepted yet
 
   // Connected.
   ConnectionId connection;
-  Ipv4Address peer_address{};
+  IpAddress peer_address;
   std::uint16_t peer_port = 0;
   bool gone = false;         ///< the connection has ended, for whatever reason
   bool peer_closed = false;  ///< FIN has come
@@ -93,6 +95,9 @@ struct Socket {
   std::uint64_t edges = 0;  ///< counts what EPOLLET tells of
 
   std::map<int, Interest> interests;  ///< of an epoll set
+
+  /// Whether a listener is there for packets of this family: RFC 3493 §3.7, §5.3.
+  [[nodiscard]] bool takes(AddressFamily family) const;
 };
 
 }  // namespace strictsend::packetdrill

@@ -15,57 +15,78 @@
 
 #include <spdlog/spdlog.h>
 
+#include "nic/wire/layout.hpp"
+
 namespace strictsend::packetdrill {
 namespace {
 
 struct Endpoint {
-  Ipv4Address address{};
+  std::optional<IpAddress> address;  ///< none: unspecified
   std::uint16_t port = 0;
 };
 
 constexpr std::array<std::uint8_t, 12> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-/// An IPv4 address, as itself or mapped into IPv6 (RFC 4291 §2.5.5.2); an unspecified one counts
-/// as IPv4's.
-std::optional<Endpoint> endpoint_of(const sockaddr* address, socklen_t bytes) {
+/// nullopt: it is of another domain than the socket. An IPv4 address that is mapped into IPv6 (RFC
+/// 4291 §2.5.5.2) is IPv4's.
+std::optional<Endpoint> endpoint_of(int domain, const sockaddr* address, socklen_t bytes) {
   Endpoint endpoint;
-  if (address->sa_family == AF_INET && bytes >= sizeof(sockaddr_in)) {
+  if (address->sa_family != domain) return std::nullopt;
+  if (domain == AF_INET) {
     sockaddr_in in{};
+    if (bytes < sizeof in) return std::nullopt;
     std::memcpy(&in, address, sizeof in);
-    std::memcpy(endpoint.address.data(), &in.sin_addr, 4);
+    Ipv4Address v4;
+    std::memcpy(v4.data(), &in.sin_addr, v4.size());
+    if (v4 != Ipv4Address{}) endpoint.address = v4;
     endpoint.port = ntohs(in.sin_port);
     return endpoint;
   }
-  if (address->sa_family == AF_INET6 && bytes >= sizeof(sockaddr_in6)) {
-    sockaddr_in6 in{};
-    std::memcpy(&in, address, sizeof in);
-    endpoint.port = ntohs(in.sin6_port);
-    const std::uint8_t* at = in.sin6_addr.s6_addr;
-    if (std::equal(mapped_prefix.begin(), mapped_prefix.end(), at)) {
-      std::copy_n(at + mapped_prefix.size(), 4, endpoint.address.begin());
-      return endpoint;
-    }
-    if (std::all_of(at, at + 16, [](std::uint8_t byte) { return byte == 0; })) return endpoint;
+  sockaddr_in6 in{};
+  if (bytes < sizeof in) return std::nullopt;
+  std::memcpy(&in, address, sizeof in);
+  Ipv6Address v6;
+  std::memcpy(v6.data(), &in.sin6_addr, v6.size());
+  if (std::ranges::equal(mapped_prefix, std::span(v6).first(mapped_prefix.size()))) {
+    Ipv4Address v4;
+    std::copy_n(v6.begin() + mapped_prefix.size(), v4.size(), v4.begin());
+    endpoint.address = v4;
+  } else if (v6 != Ipv6Address{}) {
+    endpoint.address = v6;
   }
+  endpoint.port = ntohs(in.sin6_port);
+  return endpoint;
+}
+
+/// Where an IP packet goes, of either version; nullopt: it is shorter than an IP header, or none.
+std::optional<IpAddress> destination_of(std::span<const std::byte> packet) {
+  if (packet.empty()) return std::nullopt;
+  const unsigned version = std::to_integer<unsigned>(packet[0]) >> 4;
+  if (version == 4 && packet.size() >= wire::ipv4_bytes_min)
+    return wire::load<wire::Ipv4Layout>(packet.data()).destination;
+  if (version == 6 && packet.size() >= wire::ipv6_bytes)
+    return wire::load<wire::Ipv6Layout>(packet.data()).destination;
   return std::nullopt;
 }
 
-void tell_address(int domain, const Endpoint& endpoint, sockaddr* into, socklen_t* into_bytes) {
+void tell_address(int domain, const IpAddress& address, std::uint16_t port, sockaddr* into,
+                  socklen_t* into_bytes) {
   if (into == nullptr || into_bytes == nullptr) return;
   sockaddr_storage storage{};
   socklen_t bytes = 0;
   if (domain == AF_INET) {
     sockaddr_in in{};
     in.sin_family = AF_INET;
-    in.sin_port = htons(endpoint.port);
-    std::memcpy(&in.sin_addr, endpoint.address.data(), 4);
+    in.sin_port = htons(port);
+    std::memcpy(&in.sin_addr, address.bytes().data(), 4);
     std::memcpy(&storage, &in, bytes = sizeof in);
   } else {
     sockaddr_in6 in{};
     in.sin6_family = AF_INET6;
-    in.sin6_port = htons(endpoint.port);
-    std::ranges::copy(mapped_prefix, in.sin6_addr.s6_addr);
-    std::ranges::copy(endpoint.address, in.sin6_addr.s6_addr + mapped_prefix.size());
+    in.sin6_port = htons(port);
+    std::uint8_t* at = in.sin6_addr.s6_addr;
+    if (address.is_v4()) at = std::ranges::copy(mapped_prefix, at).out;
+    std::ranges::copy(address.bytes(), at);
     std::memcpy(&storage, &in, bytes = sizeof in);
   }
   std::memcpy(into, &storage, std::min(*into_bytes, bytes));
@@ -129,8 +150,9 @@ long SocketLayer::bind(int fd, const sockaddr* address, socklen_t address_bytes)
   if (socket->kind != Socket::Kind::fresh || socket->port != 0) return -EINVAL;
   if (address == nullptr) return -EFAULT;
   if (address_bytes < sizeof(sockaddr_in)) return -EINVAL;
-  const std::optional<Endpoint> endpoint = endpoint_of(address, address_bytes);
-  if (!endpoint) return -EAFNOSUPPORT;  // an IPv6 address: the stack speaks IPv4
+  const std::optional<Endpoint> endpoint = endpoint_of(socket->domain, address, address_bytes);
+  if (!endpoint) return -EAFNOSUPPORT;
+  if (socket->options.v6_only && endpoint->address && endpoint->address->is_v4()) return -EINVAL;
   socket->address = endpoint->address;
   socket->port = endpoint->port;
   return 0;
@@ -147,20 +169,29 @@ long SocketLayer::listen(int fd, int backlog) {
   listener_ = socket;
   socket->kind = Socket::Kind::listening;
   socket->backlog = static_cast<std::size_t>(std::max(backlog, 1));
-  if (stack_) stack_->listen(socket->port);
   return 0;
 }
 
-long SocketLayer::make_stack(const Ipv4Address& address) {
-  StackConfig config{.address = address,
+long SocketLayer::make_stack(const IpAddress& address) {
+  StackConfig config{.address = address_default,
+                     .address6 = address6_default,
                      .mtu_bytes = flags_.mtu_bytes,
                      .receive_buffer_bytes = flags_.receive_buffer_bytes,
                      .congestion = flags_.congestion,
                      .sack = flags_.sack,
                      .ecn = flags_.ecn,
                      .pacing = flags_.pacing};
+  const auto serve = [&config](const IpAddress& own) {
+    if (own.is_v4() && own != IpAddress()) config.address = own.v4();
+    if (own.is_v6()) config.address6 = own.v6();
+  };
+  serve(address);
   if (listener_) {
+    if (listener_->address) serve(*listener_->address);
     config.mss_bytes = listener_->options.mss_bytes;
+    if (config.mss_bytes != 0 && address.is_v6())
+      config.mss_bytes =
+          static_cast<std::uint16_t>(config.mss_bytes + wire::ipv6_bytes - wire::ipv4_bytes_min);
     config.congestion = listener_->options.congestion;
     if (const std::uint32_t bytes = listener_->options.receive_buffer_bytes; bytes != 0)
       config.receive_buffer_bytes = bytes;
@@ -175,8 +206,11 @@ long SocketLayer::make_stack(const Ipv4Address& address) {
     on_event(event, std::move(rest));
   };
   time_.attach(stack_.get());
-  if (listener_) stack_->listen(listener_->port);
   return 0;
+}
+
+void SocketLayer::listen_for(AddressFamily family) {
+  stack_->listen(listener_ && listener_->takes(family) ? listener_->port : std::uint16_t{0});
 }
 
 // ---- connections --------------------------------------------------------------------------------
@@ -194,7 +228,7 @@ void SocketLayer::on_event(const Event& event, std::vector<std::byte> rest) {
     socket->address = listener_->address;
     socket->port = listener_->port;
     socket->connection = event.connection;
-    socket->peer_address = event.peer_address.v4();
+    socket->peer_address = event.peer_address;
     socket->peer_port = event.peer_port;
     flows_.insert_or_assign(event.connection.slot, socket);
     listener_->accepted.push_back(std::move(socket));
@@ -235,7 +269,7 @@ long SocketLayer::accept(int fd, sockaddr* address, socklen_t* address_bytes) {
   const long number = insert(connection);
   if (number < 0) return number;
   socket->accepted.pop_front();
-  tell_address(connection->domain, {connection->peer_address, connection->peer_port}, address,
+  tell_address(connection->domain, connection->peer_address, connection->peer_port, address,
                address_bytes);
   return number;
 }
@@ -279,7 +313,6 @@ long SocketLayer::close(int fd) {
 void SocketLayer::end(const std::shared_ptr<Socket>& socket) {
   if (socket == listener_) {
     listener_ = nullptr;
-    if (stack_) stack_->listen(0);
     for (const auto& waiting : socket->accepted) {
       if (!waiting->gone) stack_->abort(waiting->connection);
     }
@@ -341,17 +374,14 @@ long SocketLayer::ioctl(int fd, unsigned long request, void* argument) {
 
 long SocketLayer::netdev_send(std::span<const std::byte> packet) {
   const Call call(*this);
-  constexpr std::size_t ipv4_bytes_min = 20;
-  constexpr std::size_t destination_at = 16;  // RFC 791 §3.1
   if (packet.data() == nullptr) return -EFAULT;
-  if (packet.size() < ipv4_bytes_min) return -EINVAL;
-  if (std::to_integer<unsigned>(packet[0]) >> 4 != 4) return -EAFNOSUPPORT;
+  const std::optional<IpAddress> destination = destination_of(packet);
+  if (!destination) return -EINVAL;
   if (!stack_) {
-    Ipv4Address address;
-    std::memcpy(address.data(), packet.data() + destination_at, address.size());
-    if (listener_ && listener_->address != Ipv4Address{}) address = listener_->address;
-    if (const long error = make_stack(address); error < 0) return error;
+    if (const long error = make_stack(*destination); error < 0) return error;
   }
+  // The engine listens for both families at once, a socket perhaps for one.
+  listen_for(destination->family());
   if (!stack_->inject(packet)) return -ENOBUFS;
   note_space_of_all();
   // RFC 9293 §3.6.1: what comes for a process that is gone is answered with a reset.

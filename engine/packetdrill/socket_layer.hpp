@@ -28,11 +28,17 @@ namespace strictsend::packetdrill {
 /// answers as system calls inside the kernel do: what it has to say, or a negative errno. Those
 /// that can block do so as VirtualTime says, and no longer than `wait_limit` of virtual time.
 ///
-/// The stack is made when the first packet comes, which is when its address, its buffers and its
-/// MSS are known at last: scripts set options of a socket that listens already.
+/// The stack is made when the first packet comes, which is when its addresses, its buffers and its
+/// MSS are known at last: scripts set options of a socket that listens already. It has one address
+/// of each family: what the listener is bound to, else where the first packet goes, else
+/// `address_default` or `address6_default`.
 class SocketLayer {
  public:
   static constexpr Duration wait_limit = seconds(300);
+  static constexpr Ipv4Address address_default{192, 168, 0, 1};
+  /// fd3d:fa7b:d17d::1, of packetdrill's own prefix.
+  static constexpr Ipv6Address address6_default{0xfd, 0x3d, 0xfa, 0x7b, 0xd1, 0x7d, 0, 0,
+                                                0,    0,    0,    0,    0,    0,    0, 1};
 
   explicit SocketLayer(const Flags& flags);
   SocketLayer(const SocketLayer&) = delete;
@@ -96,10 +102,12 @@ class SocketLayer {
 
   [[nodiscard]] std::shared_ptr<Socket> find(int fd);
   long insert(std::shared_ptr<Socket> socket);
-  long make_stack(const Ipv4Address& address);
+  long make_stack(const IpAddress& address);
   void on_event(const Event& event, std::vector<std::byte> rest);
   [[nodiscard]] std::shared_ptr<Socket> of(ConnectionId id);
   void end(const std::shared_ptr<Socket>& socket);
+  /// From here on packets come that are of this family.
+  void listen_for(AddressFamily family);
   /// The deadline of a wait of so many milliseconds; negative: `wait_limit`.
   [[nodiscard]] Time deadline_after(int timeout_ms) const;
 
@@ -120,6 +128,7 @@ class SocketLayer {
   std::size_t collect(Socket& set, std::span<epoll_event> events);
 
   // socket_options.cpp
+  long get_ipv6_level(const Socket& socket, int name, void* value, socklen_t* value_bytes);
   long get_socket_level(Socket& socket, int name, void* value, socklen_t* value_bytes);
   long get_tcp_level(const Socket& socket, int name, void* value, socklen_t* value_bytes);
   long set_socket_level(Socket& socket, int name, std::span<const std::byte> value);

@@ -13,6 +13,7 @@
 
 #include "engine/packetdrill/socket_layer.hpp"
 #include "engine/packetdrill/tcp_info.hpp"
+#include "nic/wire/header_template.hpp"
 
 namespace strictsend::packetdrill {
 namespace {
@@ -22,7 +23,7 @@ constexpr std::uint32_t buffer_bytes_max = 8U << 20;
 constexpr std::uint32_t receive_buffer_bytes_max = 15U << 20;
 constexpr int mss_bytes_min = 88;  // TCP_MIN_MSS of Linux
 constexpr int mss_bytes_max = 32767;
-constexpr std::uint32_t headers_bytes = 40;  // IPv4's and TCP's, without options
+constexpr std::uint32_t tcp_header_bytes = 20;
 
 long tell(const void* from, std::size_t bytes, void* value, socklen_t* value_bytes) {
   const auto count = std::min<std::size_t>(bytes, *value_bytes);
@@ -33,6 +34,12 @@ long tell(const void* from, std::size_t bytes, void* value, socklen_t* value_byt
 
 long tell(int number, void* value, socklen_t* value_bytes) {
   return tell(&number, sizeof number, value, value_bytes);
+}
+
+/// What stands before the payload where there are no options.
+std::uint32_t headers_bytes_of(const Socket& socket) {
+  const AddressFamily family = socket.peer_address.family();
+  return static_cast<std::uint32_t>(wire::ip_header_bytes(family)) + tcp_header_bytes;
 }
 
 std::optional<int> number_of(std::span<const std::byte> value) {
@@ -61,7 +68,23 @@ long SocketLayer::getsockopt(int fd, int level, int name, void* value, socklen_t
   if (level == IPPROTO_IP && name == IP_TOS) return tell(0, value, value_bytes);
   if (level == IPPROTO_IP && name == IP_MTU_DISCOVER)
     return tell(IP_PMTUDISC_DO, value, value_bytes);
+  if (level == IPPROTO_IPV6 && socket->domain == AF_INET6)
+    return get_ipv6_level(*socket, name, value, value_bytes);
   return -ENOPROTOOPT;
+}
+
+long SocketLayer::get_ipv6_level(const Socket& socket, int name, void* value,
+                                 socklen_t* value_bytes) {
+  switch (name) {
+    case IPV6_V6ONLY:
+      return tell(socket.options.v6_only ? 1 : 0, value, value_bytes);
+    case IPV6_TCLASS:
+      return tell(0, value, value_bytes);
+    case IPV6_MTU_DISCOVER:
+      return tell(IPV6_PMTUDISC_DO, value, value_bytes);
+    default:
+      return -ENOPROTOOPT;
+  }
 }
 
 long SocketLayer::get_socket_level(Socket& socket, int name, void* value, socklen_t* value_bytes) {
@@ -110,6 +133,7 @@ long SocketLayer::get_tcp_level(const Socket& socket, int name, void* value,
   const tcp::Connection* connection = socket.kind == Socket::Kind::connected && !socket.gone
                                           ? stack_->connection(socket.connection)
                                           : nullptr;
+  const std::uint32_t headers_bytes = headers_bytes_of(socket);
   const std::uint32_t own_mss_bytes =
       socket.options.mss_bytes != 0 ? socket.options.mss_bytes : flags_.mtu_bytes - headers_bytes;
   switch (name) {
@@ -133,7 +157,7 @@ long SocketLayer::get_tcp_level(const Socket& socket, int name, void* value,
     case TCP_INFO: {
       const tcp_info info =
           connection != nullptr
-              ? tcp_info_of(*connection, flags_.mtu_bytes, own_mss_bytes)
+              ? tcp_info_of(*connection, {flags_.mtu_bytes, headers_bytes, own_mss_bytes})
               : tcp_info_without_connection(socket.kind == Socket::Kind::listening);
       // Who asks for more knows of fields that came later than ours: of those we know nothing.
       std::memset(value, 0, *value_bytes);
@@ -155,10 +179,11 @@ long SocketLayer::setsockopt(int fd, int level, int name, const void* value,
   const std::span<const std::byte> bytes(static_cast<const std::byte*>(value), value_bytes);
   if (level == SOL_SOCKET) return set_socket_level(*socket, name, bytes);
   if (level == IPPROTO_TCP) return set_tcp_level(*socket, name, bytes);
-  if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
+  if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && socket->domain == AF_INET6) {
     const std::optional<int> number = number_of(bytes);
-    if (!number) return -EINVAL;
-    return *number == 0 ? 0 : -EOPNOTSUPP;
+    if (!number || socket->port != 0) return -EINVAL;  // RFC 3493 §5.3: before it is bound
+    socket->options.v6_only = *number != 0;
+    return 0;
   }
   return -ENOPROTOOPT;
 }

@@ -9,6 +9,7 @@ namespace {
 // The values of tcpi_state: enum of netinet/tcp.h, which cannot be included with linux/tcp.h.
 constexpr std::uint8_t state_close = 7;
 constexpr std::uint8_t state_listen = 10;
+constexpr std::uint32_t timestamp_option_bytes = 12;  // RFC 7323, appendix A
 constexpr std::uint32_t ssthresh_unset = 0x7fffffff;
 
 std::uint8_t state_of(tcp::State state) {
@@ -55,8 +56,7 @@ std::uint32_t microseconds_of(Duration duration) {
 
 }  // namespace
 
-tcp_info tcp_info_of(const tcp::Connection& connection, std::uint32_t mtu_bytes,
-                     std::uint32_t advertised_mss_bytes) {
+tcp_info tcp_info_of(const tcp::Connection& connection, const LinkFacts& link) {
   tcp_info info{};
   const std::uint32_t mss_bytes = connection.mss_bytes();
   const auto segments = [mss_bytes](std::uint64_t bytes) {
@@ -69,8 +69,12 @@ tcp_info tcp_info_of(const tcp::Connection& connection, std::uint32_t mtu_bytes,
   if (connection.ecn_on()) info.tcpi_options |= TCPI_OPT_ECN;
   info.tcpi_rto = microseconds_of(connection.rto());
   info.tcpi_snd_mss = mss_bytes;
-  info.tcpi_pmtu = mtu_bytes;
-  info.tcpi_advmss = advertised_mss_bytes;
+  info.tcpi_pmtu = link.mtu_bytes;
+  if (counters.mss_reductions > 0) {
+    const std::uint32_t options_bytes = connection.timestamps_on() ? timestamp_option_bytes : 0;
+    info.tcpi_pmtu = mss_bytes + options_bytes + link.headers_bytes;
+  }
+  info.tcpi_advmss = link.advertised_mss_bytes;
   info.tcpi_rtt = microseconds_of(connection.srtt());
   info.tcpi_rttvar = microseconds_of(connection.sender().rtt().rttvar());
   info.tcpi_snd_cwnd = connection.cwnd_bytes() / mss_bytes;

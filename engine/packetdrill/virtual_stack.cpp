@@ -54,6 +54,7 @@ engine::LoopConfig loop_config(const StackConfig& config, const pagecache::PageC
   constexpr std::uint32_t header_bytes = 40;
   engine::LoopConfig loop;
   loop.address = config.address;
+  loop.address6 = config.address6;
   const auto mss_bytes = static_cast<std::uint16_t>(config.mtu_bytes - header_bytes);
   loop.tcp.mss_bytes = config.mss_bytes != 0 ? std::min(config.mss_bytes, mss_bytes) : mss_bytes;
   loop.tcp.receive_buffer_bytes = config.receive_buffer_bytes;

@@ -24,8 +24,11 @@ namespace strictsend::packetdrill {
 
 struct StackConfig {
   Ipv4Address address{};
+  Ipv6Address address6{};
   std::uint32_t mtu_bytes = 1500;
-  std::uint16_t mss_bytes = 0;  ///< announced at most; 0: what the MTU allows
+  /// Announced at most, to IPv4's peers; to IPv6's the difference of the headers less. 0: what the
+  /// MTU allows.
+  std::uint16_t mss_bytes = 0;
   std::uint32_t receive_buffer_bytes = 0;
   tcp::CongestionAlgorithm congestion = tcp::CongestionAlgorithm::cubic;
   bool sack = true;

@@ -10,12 +10,13 @@
 #include <vector>
 
 #include "engine/packetdrill/packetdrill_abi.h"
+#include <strictsend/address.hpp>
 
 namespace strictsend::testing {
 
-/// A TCP segment over IPv4 between a script's peer and the stack, its numbers counted from the
-/// initial sequence numbers as scripts count them. Written and read here byte by byte, so that the
-/// product's own packet code is not asked about itself.
+/// A TCP segment over IPv4 or IPv6 between a script's peer and the stack, its numbers counted from
+/// the initial sequence numbers as scripts count them. Written and read here byte by byte, so that
+/// the product's own packet code is not asked about itself.
 struct ScriptSegment {
   std::string flags;  ///< of "SFRPA"
   std::uint32_t seq = 0;
@@ -28,8 +29,17 @@ struct ScriptSegment {
   [[nodiscard]] bool has(char flag) const { return flags.find(flag) != std::string::npos; }
 };
 
+/// A router's word about a segment of the stack that it could not forward.
+struct ScriptIcmp {
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+  std::uint32_t mtu_bytes = 0;
+  std::uint32_t quoted_seq = 0;  ///< as in a ScriptSegment
+};
+
 /// What packetdrill does with the shared object, and nothing more: loads it, and calls the
-/// functions of its table. One connection, from 192.0.2.1:40000 to 192.168.0.1:8080.
+/// functions of its table. One connection, from 192.0.2.1:40000 to 192.168.0.1:8080, or between the
+/// same ports of 2001:db8::1 and fd3d:fa7b:d17d::1.
 class PacketdrillScript {
  public:
   /// Throws where the object cannot be loaded. `flags`: null for none.
@@ -43,15 +53,24 @@ class PacketdrillScript {
   /// A symbol of the object, for what goes past the table.
   [[nodiscard]] void* symbol(const char* name) const;
 
+  /// From here on packets are of this family, and another connection's.
+  void speak(AddressFamily family);
+  [[nodiscard]] bool speaks_ipv6() const { return ipv6_; }
+  [[nodiscard]] std::size_t ip_bytes() const { return ipv6_ ? 40 : 20; }
+
   // Steps that many stories begin with; they throw where the stack does not play along.
-  int listens(int domain = AF_INET);
-  /// The peer's side of the handshake: SYN with MSS 1000 and window scale 7, and ACK.
-  void connects();
+  /// At the stack's address of the family that is spoken, with a socket of that family.
+  int listens() { return listens(ipv6_ ? AF_INET6 : AF_INET); }
+  /// AF_INET6 for an IPv4 address: that address mapped into IPv6.
+  int listens(int domain);
+  /// The peer's side of the handshake: SYN with this MSS and window scale 7, and ACK.
+  void connects(std::uint16_t mss_bytes = 1000);
   /// All of it: the accepted descriptor.
   int accepted();
 
   /// The peer sends this.
   int inject(const ScriptSegment& segment);
+  int inject(const ScriptIcmp& error);
   int inject_bytes(std::span<const std::uint8_t> packet);
   [[nodiscard]] std::vector<std::uint8_t> packet_of(const ScriptSegment& segment) const;
   /// What the stack sends next; empty: nothing more. Lets time pass.
@@ -66,7 +85,11 @@ class PacketdrillScript {
   long long now_us();
 
  private:
+  [[nodiscard]] std::vector<std::uint8_t> with_ip_header(std::uint8_t protocol, bool from_stack,
+                                                         std::size_t payload_bytes) const;
+
   void* handle_ = nullptr;
+  bool ipv6_ = false;
   std::uint32_t stack_isn_ = 0;
   bool isn_known_ = false;
 };
