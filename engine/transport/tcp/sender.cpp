@@ -241,7 +241,9 @@ void Sender::sent_syn(Time now) {
 
 void Sender::sent_again(const Chunk& chunk, Position end, Time now) {
   const auto bytes = static_cast<std::uint32_t>(end - chunk.begin);
-  if (window_bytes() == 0 && una_ < end_) {  // a probe, which is in flight no more than the rest
+  // A probe is in flight no more than the rest. What else goes here must count as sent, or it would
+  // go for ever: a FIN needs no room.
+  if (forced_ && window_bytes() == 0 && una_ < end_) {
     ++counters_.window_probes;
     retransmit_now_ = false;
     return;
