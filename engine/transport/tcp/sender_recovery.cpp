@@ -63,7 +63,8 @@ void Sender::change_phase(const AckIn& ack, const Feedback& feedback, Time now) 
   const bool losing = board_.lost_bytes() > 0 && phase_ != Phase::recovery && phase_ != Phase::loss;
   if (losing) {
     enter_recovery(now);
-  } else if (ack.congestion_echo && phase_ == Phase::open && una_ > 0) {
+  } else if (ack.congestion_echo && phase_ == Phase::open && una_ > recover_) {
+    // Up to recover_ the peer cannot have seen CWR, and echoes what has been answered.
     enter_cwr(now);
   }
 }
