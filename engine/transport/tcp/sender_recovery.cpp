@@ -82,6 +82,7 @@ void Sender::reduce(CongestionCause cause, Time now) {
   prr_.begin(flight_before_);
   prr_window_ = std::max(in_flight_bytes(), mss_);
   recover_ = nxt_;
+  owes_cwr_ = true;
   tail_probe_ = {};
   probe_deadline_ = Time::never();
 }
@@ -102,7 +103,6 @@ void Sender::enter_cwr(Time now) {
   reduce(CongestionCause::ecn, now);
   undo_ = {};  // the network has said it
   phase_ = Phase::cwr;
-  owes_cwr_ = true;
   ++counters_.ecn_reductions;
 }
 
@@ -155,6 +155,7 @@ void Sender::on_timeout(Time now) {
 void Sender::take_for_lost(Time now) {
   const bool smaller = suspect_black_hole(now);
   congestion_.on_timeout(flight_bytes(), unanswered_ > 1, now);
+  owes_cwr_ = true;
   // What stands at una and was SACKed has been dropped again: RFC 2018 §8.
   if (!board_.empty() && board_.head()->state == RunState::sacked) board_.forget_sacks();
   const bool all = !sack_ || rack_.rtt() == Duration{};
