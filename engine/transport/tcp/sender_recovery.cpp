@@ -187,8 +187,9 @@ bool Sender::suspect_black_hole(Time now) {
 }
 
 void Sender::on_path_mss(std::uint32_t mss_bytes, Time now) {
-  if (mss_bytes >= mss_ || !established_) return;
-  set_mss(std::max(mss_bytes, std::min(mss_, mss_floor_bytes)));
+  const std::uint32_t smaller = std::max(mss_bytes, mss_floor_bytes);
+  if (smaller >= mss_ || !established_) return;  // what is in flight is of that size already
+  set_mss(smaller);
   mss_raise_at_ = now + mss_raise_interval;
   // It was size, not congestion, so the window stays as it is.
   undo_ = {};
