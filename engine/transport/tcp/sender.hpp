@@ -161,8 +161,8 @@ class Sender {
   [[nodiscard]] const CongestionControl& congestion() const { return congestion_; }
   [[nodiscard]] const RttEstimator& rtt() const { return rtt_; }
   [[nodiscard]] const SenderCounters& counters() const { return counters_; }
-  /// The window was reduced, for whatever reason: where ECN was agreed on, the next new data says so
-  /// (RFC 3168 §6.1.2).
+  /// The window was reduced, for whatever reason: where ECN was agreed on, the next new data says
+  /// so (RFC 3168 §6.1.2).
   [[nodiscard]] bool owes_cwr() const { return owes_cwr_; }
   void check() const;  ///< the invariants
 

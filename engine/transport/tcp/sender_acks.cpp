@@ -133,6 +133,8 @@ void Sender::take_without_sack(const AckIn& ack, bool window_changed, Feedback& 
 }
 
 void Sender::take_rtt(const AckIn& ack, Feedback& feedback, Time now) {
+  // Of a cookie nobody knows how often the answer to it was lost, and its echo holds options.
+  if (una_ == 0 && !syn_sent_at_) return;
   if (!feedback.rtt && feedback.advances && ack.echoed_rtt) {
     rtt_.sample(*ack.echoed_rtt, flight_bytes() / (2 * mss_));
     return;

@@ -191,7 +191,8 @@ void Sender::on_path_mss(std::uint32_t mss_bytes, Time now) {
   if (smaller >= mss_ || !established_) return;  // what is in flight is of that size already
   set_mss(smaller);
   mss_raise_at_ = now + mss_raise_interval;
-  // It was size, not congestion, so the window stays as it is; a reduction under way is carried out.
+  // It was size, not congestion, so the window stays as it is; a reduction under way is carried
+  // out.
   if (reducing()) congestion_.on_recovered(in_flight_bytes(), now);
   undo_ = {};
   duplicates_ = duplicate_bytes_ = 0;
