@@ -26,19 +26,19 @@ AckingPeer::AckingPeer(const SimAddresses& addresses, std::size_t connections,
 }
 
 void AckingPeer::open_all() {
-  while (opened_ < std::min(connections_.size(), opening_max))
-    open_next();
-}
-
-void AckingPeer::open_next() {
-  Connection& connection = connections_[opened_++];
-  emit(connection, {.syn = true}, {.mss = 1460, .window_scale = 10});
-  connection.snd_nxt = 1;
+  while (opened_ < connections_.size() && opened_ - answered_ < opening_max) {
+    Connection& connection = connections_[opened_];
+    connection.snd_nxt = 0;
+    if (!emit(connection, {.syn = true}, {.mss = 1460, .window_scale = 10})) return;
+    connection.snd_nxt = 1;
+    ++opened_;
+  }
 }
 
 void AckingPeer::transmitted(std::span<const nic::TxPacket> packets) {
   for (const nic::TxPacket& packet : packets)
     take(packet);
+  open_all();
 }
 
 void AckingPeer::take(const nic::TxPacket& packet) {
@@ -61,13 +61,18 @@ void AckingPeer::take(const nic::TxPacket& packet) {
       connections_[static_cast<std::size_t>(tcp.destination_port.get() - first_port)];
   const std::uint32_t payload = length - headers;
   if ((flags & tcp_syn) != 0) {
+    if (!connection.answered) ++answered_;
+    connection.answered = true;
     connection.rcv_nxt = tcp.seq.get() + 1;
     acknowledge(connection);
-    if (opened_ < connections_.size()) open_next();
   } else if (payload > 0) {
     ++data_segments_;
     payload_bytes_ += payload;
-    connection.rcv_nxt = tcp.seq.get() + payload;  // nothing is lost here, so it is in order
+    connection.payload_bytes += payload;
+    // Nothing is lost on the way here, so it is in order; of what goes back, a full ring drops
+    // some.
+    const std::uint32_t end = tcp.seq.get() + payload;
+    if (static_cast<std::int32_t>(end - connection.rcv_nxt) > 0) connection.rcv_nxt = end;
     connection.ack_due = !connection.ack_due;
     if (!connection.ack_due) acknowledge(connection);
     // A last odd segment must not wait for another one.
@@ -80,7 +85,7 @@ void AckingPeer::acknowledge(Connection& connection) {
   emit(connection, {.ack = true}, {});
 }
 
-void AckingPeer::emit(const Connection& connection, wire::TcpFlags flags,
+bool AckingPeer::emit(const Connection& connection, wire::TcpFlags flags,
                       const wire::TcpOptions& options) {
   wire::TcpSegmentHeader segment;
   segment.seq = connection.snd_nxt;
@@ -90,7 +95,7 @@ void AckingPeer::emit(const Connection& connection, wire::TcpFlags flags,
   segment.options = options;
   std::array<std::byte, 128> frame;
   const std::uint32_t length = connection.header.emit(frame, segment, 0);
-  port_->inject(std::span(frame).first(length), queue_);
+  return port_->inject(std::span(frame).first(length), queue_);
 }
 
 }  // namespace strictsend::testing

@@ -22,8 +22,8 @@ class AckingPeer final : public nic::TransmitObserver {
     port_ = &port;
     queue_ = queue;
   }
-  /// Sends every connection's SYN; where there are more than a receive ring holds, the rest as
-  /// these are answered.
+  /// Sends every connection's SYN; where there are more than a receive ring holds, some at first
+  /// and the others as these are answered.
   void open_all();
   void transmitted(std::span<const nic::TxPacket> packets) override;
 
@@ -35,28 +35,33 @@ class AckingPeer final : public nic::TransmitObserver {
   [[nodiscard]] std::uint64_t other_frames() const { return other_frames_; }  ///< no TCP
   [[nodiscard]] std::uint64_t data_segments() const { return data_segments_; }
   [[nodiscard]] std::uint64_t payload_bytes() const { return payload_bytes_; }
+  [[nodiscard]] std::uint64_t payload_bytes(std::size_t connection) const {
+    return connections_.at(connection).payload_bytes;
+  }
 
  private:
   struct Connection {
     wire::TcpHeaderTemplate header;
     std::uint32_t snd_nxt = 0;
     std::uint32_t rcv_nxt = 0;
+    bool answered = false;
     bool ack_due = false;
+    std::uint64_t payload_bytes = 0;
   };
 
-  void open_next();
   void take(const nic::TxPacket& packet);
   void acknowledge(Connection& connection);
-  void emit(const Connection& connection, wire::TcpFlags flags, const wire::TcpOptions& options);
+  bool emit(const Connection& connection, wire::TcpFlags flags, const wire::TcpOptions& options);
 
   static constexpr std::uint16_t first_port = 1024;
-  static constexpr std::size_t opening_max = 1000;
+  static constexpr std::size_t opening_max = 500;
 
   const std::byte* dma_view_;
   nic::DiscardPort* port_ = nullptr;
   std::size_t queue_ = 0;
   std::vector<Connection> connections_;
-  std::size_t opened_ = 0;
+  std::size_t opened_ = 0;    ///< the SYN was sent
+  std::size_t answered_ = 0;  ///< of these
   std::uint16_t window_ = 65535;
   bool deaf_ = false;
   std::uint64_t other_frames_ = 0;

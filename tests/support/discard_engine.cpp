@@ -112,7 +112,8 @@ DiscardEngine::DiscardEngine(const Options& options)
       splices_(splices_of(options) + 1),
       ring_(value_of(engine::LoopRing::create(options.queues, 1514))),
       slots_each_(static_cast<std::uint32_t>(2 * options.connections)),
-      splices_submitted_(options.splices_submitted) {
+      splices_submitted_(options.splices_submitted),
+      active_(options.active) {
   for (const std::string& path : options.paths)
     files_.push_back(value_of(cache_->open_file(path, O_RDWR)));
   if (files_.empty()) files_.push_back(value_of(cache_->open_file(options.path, O_RDWR)));
@@ -169,7 +170,7 @@ void DiscardEngine::serve() {
           events, [this](engine::SpliceOp& op) { splices_.give_back(op); }, [](engine::Flow&) {})) {
     for (std::size_t i = 0; i < count; ++i) {
       if (events[i].kind == Event::Kind::accepted) {
-        ++open_;
+        if (++open_ > active_) continue;
         for (std::size_t n = 0; n < splices_submitted_; ++n)
           submit(events[i].connection);
       } else if (events[i].kind == Event::Kind::released) {

@@ -30,6 +30,7 @@ class DiscardEngine {
     std::uint32_t queues = 1;
     std::vector<std::string> paths;     ///< of each queue's file, where they are not the same one
     std::size_t splices_submitted = 1;  ///< at a time on each connection
+    std::size_t active = SIZE_MAX;      ///< connections that are sent to; the others stay idle
     std::uint64_t cache_bytes = 64 << 20;
     bool protect = true;
     bool linear = false;
@@ -79,6 +80,7 @@ class DiscardEngine {
   std::vector<std::unique_ptr<engine::QueueLoop>> loops_;
   std::uint32_t slots_each_ = 0;
   std::size_t splices_submitted_ = 1;
+  std::size_t active_ = 0;
   std::vector<std::shared_ptr<pagecache::CachedFile>> files_;  ///< one, or one for each queue
   std::size_t open_ = 0;
   std::uint64_t released_ = 0;
