@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/packetdrill/tcp_info.hpp"
 
-#include <algorithm>
-
 namespace strictsend::packetdrill {
 namespace {
 
@@ -10,7 +8,7 @@ namespace {
 constexpr std::uint8_t state_close = 7;
 constexpr std::uint8_t state_listen = 10;
 constexpr std::uint32_t timestamp_option_bytes = 12;  // RFC 7323, appendix A
-constexpr std::uint32_t ssthresh_unset = 0x7fffffff;
+constexpr std::uint32_t ssthresh_unset = 0x7fffffff;  // TCP_INFINITE_SSTHRESH of Linux
 
 std::uint8_t state_of(tcp::State state) {
   switch (state) {
@@ -36,10 +34,11 @@ std::uint8_t state_of(tcp::State state) {
   return state_close;
 }
 
-std::uint8_t ca_state_of(tcp::Sender::Phase phase) {
-  switch (phase) {
+std::uint8_t ca_state_of(const tcp::Sender& sender) {
+  switch (sender.phase()) {
     case tcp::Sender::Phase::open:
-      return TCP_CA_Open;
+      // Something overtook something, which may be a loss yet.
+      return sender.scoreboard().sacked_bytes() > 0 ? TCP_CA_Disorder : TCP_CA_Open;
     case tcp::Sender::Phase::cwr:
       return TCP_CA_CWR;
     case tcp::Sender::Phase::recovery:
@@ -64,7 +63,7 @@ tcp_info tcp_info_of(const tcp::Connection& connection, const LinkFacts& link) {
   };
   const tcp::SenderCounters counters = connection.counters().sender;
   info.tcpi_state = state_of(connection.state());
-  info.tcpi_ca_state = ca_state_of(connection.sender().phase());
+  info.tcpi_ca_state = ca_state_of(connection.sender());
   if (connection.timestamps_on()) info.tcpi_options |= TCPI_OPT_TIMESTAMPS;
   if (connection.ecn_on()) info.tcpi_options |= TCPI_OPT_ECN;
   info.tcpi_rto = microseconds_of(connection.rto());
@@ -79,8 +78,9 @@ tcp_info tcp_info_of(const tcp::Connection& connection, const LinkFacts& link) {
   info.tcpi_rttvar = microseconds_of(connection.sender().rtt().rttvar());
   info.tcpi_snd_cwnd = connection.cwnd_bytes() / mss_bytes;
   // "Arbitrarily high" until something is lost: RFC 5681 §3.1.
-  info.tcpi_snd_ssthresh = std::min(connection.ssthresh_bytes() / mss_bytes, ssthresh_unset);
-  if (connection.ssthresh_bytes() >= ssthresh_unset) info.tcpi_snd_ssthresh = ssthresh_unset;
+  info.tcpi_snd_ssthresh = connection.ssthresh_bytes() >= tcp::cwnd_bytes_max
+                               ? ssthresh_unset
+                               : connection.ssthresh_bytes() / mss_bytes;
   info.tcpi_unacked = segments(connection.sent_to() - connection.acked_to());
   info.tcpi_sacked = segments(connection.sender().scoreboard().sacked_bytes());
   // Linux counts what is lost until it is known to have arrived.

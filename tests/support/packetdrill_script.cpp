@@ -208,6 +208,14 @@ int PacketdrillScript::inject(const ScriptIcmp& error) {
   return inject_bytes(packet);
 }
 
+std::vector<std::uint8_t> PacketdrillScript::sack_option(std::uint32_t begin,
+                                                         std::uint32_t end) const {
+  std::vector<std::uint8_t> option{1, 1, 5, 10, 0, 0, 0, 0, 0, 0, 0, 0};
+  put32(option.data() + 4, stack_isn_ + begin);
+  put32(option.data() + 8, stack_isn_ + end);
+  return option;
+}
+
 int PacketdrillScript::inject(const ScriptSegment& segment) {
   return inject_bytes(packet_of(segment));
 }

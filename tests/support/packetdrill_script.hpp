@@ -73,6 +73,8 @@ class PacketdrillScript {
   int inject(const ScriptIcmp& error);
   int inject_bytes(std::span<const std::uint8_t> packet);
   [[nodiscard]] std::vector<std::uint8_t> packet_of(const ScriptSegment& segment) const;
+  /// That the peer has got these bytes of the stack's, for a segment's options.
+  [[nodiscard]] std::vector<std::uint8_t> sack_option(std::uint32_t begin, std::uint32_t end) const;
   /// What the stack sends next; empty: nothing more. Lets time pass.
   std::optional<ScriptSegment> sniff();
   /// The same, over segments without payload, SYN, FIN and RST.

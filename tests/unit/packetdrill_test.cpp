@@ -796,7 +796,9 @@ TEST_F(Packetdrill, tcp_info_is_had_past_the_table_too) {
   EXPECT_EQ(info.tcpi_state, 1);  // TCP_ESTABLISHED
   EXPECT_EQ(info.tcpi_snd_mss, 1000U);
   EXPECT_EQ(info.tcpi_advmss, 1460U);
-  EXPECT_EQ(info.tcpi_snd_cwnd, 10U);  // RFC 6928 §2
+  EXPECT_EQ(info.tcpi_snd_cwnd, 10U);              // RFC 6928 §2
+  EXPECT_EQ(info.tcpi_snd_ssthresh, 0x7fffffffU);  // TCP_INFINITE_SSTHRESH
+  EXPECT_EQ(info.tcpi_ca_state, TCP_CA_Open);
   EXPECT_EQ(info.tcpi_unacked, 10U);
   EXPECT_EQ(info.tcpi_notsent_bytes, 2000U);
   EXPECT_EQ(info.tcpi_snd_wnd, 257U << 7);
@@ -815,6 +817,32 @@ TEST_F(Packetdrill, tcp_info_is_had_past_the_table_too) {
   ASSERT_EQ(ask(kernels, IPPROTO_TCP, TCP_INFO, &info, &bytes), 0);
   EXPECT_EQ(info.tcpi_state, 7);  // TCP_CLOSE
   ::close(kernels);
+}
+
+TEST_F(Packetdrill, tcp_info_tells_of_disorder_while_a_hole_may_still_close) {
+  const int listener = script.listens();
+  script.inject({.flags = "S", .window = 32792, .options = {2, 4, 3, 232, 1, 1, 4, 2}});
+  ASSERT_TRUE(script.sniff());
+  script.sleep_ms(100);  // of which RFC 8985 §6.2 grants a quarter for reordering
+  script.inject({.flags = "A", .seq = 1, .ack = 1, .window = 32792});
+  const int fd = table.accept(me, listener, nullptr, nullptr);
+  const std::string text = text_of(4000);
+  ASSERT_EQ(table.write(me, fd, text.data(), text.size()), 4000);
+  const std::string sent = script.sniff_payload(4000);
+  ASSERT_EQ(sent, text);
+  script.sleep_ms(100);
+  // The second of them: RFC 2018 §3.
+  const auto bytes = script.packet_of({.flags = "A",
+                                       .seq = 1,
+                                       .ack = 1,
+                                       .window = 32792,
+                                       .options = script.sack_option(1001, 2001)});
+  ASSERT_EQ(script.inject_bytes(bytes), 0);
+  tcp_info info{};
+  socklen_t info_bytes = sizeof info;
+  ASSERT_EQ(table.getsockopt(me, fd, IPPROTO_TCP, TCP_INFO, &info, &info_bytes), 0);
+  EXPECT_EQ(info.tcpi_ca_state, TCP_CA_Disorder);
+  EXPECT_EQ(info.tcpi_sacked, 1U);
 }
 
 // ---- what makes no sense ------------------------------------------------------------------------
