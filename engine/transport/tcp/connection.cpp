@@ -151,6 +151,7 @@ bool Connection::receives() const {
 void Connection::close(CloseReason reason, Outcome* outcome) {
   state_ = State::closed;
   close_reason_ = reason;
+  sender_.forget();
   if (outcome != nullptr) outcome->closed = true;
 }
 

@@ -263,17 +263,25 @@ void Scoreboard::forget_sacks() {
 }
 
 void Scoreboard::unlose() {
-  // They are older than what is in flight: from the last to the first, each before the oldest.
-  for (std::uint32_t number = tail_; number != 0 && lost_ > 0; number = ref(number).prev) {
+  // By position they mostly follow each other in time too, so each search goes on from the last.
+  std::uint32_t before = 0;
+  for (std::uint32_t number = head_; number != 0 && lost_ > 0; number = ref(number).next) {
     Run& run = ref(number);
     if (run.state != RunState::lost) continue;
     count(RunState::lost, run.bytes, false);
     count(RunState::in_flight, run.bytes, true);
     run.state = RunState::in_flight;
-    run.newer = oldest_;
-    run.older = 0;
-    (oldest_ != 0 ? ref(oldest_).older : newest_) = number;
-    oldest_ = number;
+    if (before != 0 && ref(before).stamp.sent_at > run.stamp.sent_at) before = 0;
+    std::uint32_t behind = before != 0 ? ref(before).newer : oldest_;
+    while (behind != 0 && ref(behind).stamp.sent_at <= run.stamp.sent_at) {
+      before = behind;
+      behind = ref(behind).newer;
+    }
+    run.older = before;
+    run.newer = behind;
+    (before != 0 ? ref(before).newer : oldest_) = number;
+    (behind != 0 ? ref(behind).older : newest_) = number;
+    before = number;
   }
   lost_hint_ = 0;
 }
@@ -301,6 +309,7 @@ void Scoreboard::check() const {
   STRICTSEND_ASSERT(sums[0] == in_flight_ && sums[1] == sacked_ && sums[2] == lost_);
   for (std::uint32_t number = oldest_, older = 0; number != 0; number = ref(number).newer) {
     STRICTSEND_ASSERT(ref(number).older == older && timed > 0);
+    STRICTSEND_ASSERT(older == 0 || ref(older).stamp.sent_at <= ref(number).stamp.sent_at);
     older = number;
     --timed;
   }

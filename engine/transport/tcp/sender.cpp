@@ -192,8 +192,10 @@ std::optional<Chunk> Sender::pending(Time now, bool forced) const {
 std::optional<Chunk> Sender::next(Time now) const {
   if (!established_)
     return nxt_ == 0 || syn_again_ ? std::optional(chunk(0, 0, false)) : std::nullopt;
-  if (tail_probe_.due) return tail_probe(now);
-  const bool at_once = retransmit_now_ || forced_;
+  if (tail_probe_.due) {
+    if (const std::optional<Chunk> probe = tail_probe(now)) return probe;
+  }
+  const bool at_once = (retransmit_now_ && board_.lost_bytes() > 0) || forced_;
   if (!at_once && !pacer_.allows(now)) return std::nullopt;
   if (const std::optional<Chunk> again = lost(now)) return again;
   // What is lost goes before what is new: RFC 6675 §4, NextSeg (1).

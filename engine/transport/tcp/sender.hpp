@@ -95,6 +95,8 @@ class Sender {
   void enqueue(std::uint64_t bytes);
   void retract(std::uint64_t bytes);
   void finish() { fin_queued_ = true; }
+  /// The connection has ended: what it remembered of transmissions is others' to use.
+  void forget() { board_.clear(); }
 
   // What to send, and that it was sent.
   [[nodiscard]] std::optional<Chunk> next(Time now) const;

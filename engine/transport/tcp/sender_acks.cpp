@@ -97,9 +97,13 @@ void Sender::take_sacks(const AckIn& ack, Position una, Feedback& feedback, Time
     const bool below = block.end.at_or_before(ack.ack);
     if (&block == first && (below || inside_second)) {  // RFC 2883 §4
       feedback.dsack = true;
-      const bool of_this_reduction = undo_.armed && seq_of(undo_.marker).before(block.end);
-      const std::uint64_t bytes = of_this_reduction ? block.end.since(block.begin) : 0;
-      undo_.repeated_bytes -= std::min(undo_.repeated_bytes, bytes);
+      // What was sent again since the reduction, no more: RFC 3708 §3.
+      const Seq marker = seq_of(undo_.marker);
+      if (undo_.armed && marker.before(block.end)) {
+        const Seq begin = block.begin.before(marker) ? marker : block.begin;
+        undo_.repeated_bytes -=
+            std::min<std::uint64_t>(undo_.repeated_bytes, block.end.since(begin));
+      }
       continue;
     }
     if (block.begin.before(base)) continue;

@@ -13,6 +13,7 @@ constexpr std::uint32_t dup_thresh = 3;  // RFC 5681 §3.2
 /// With so many time-outs in a row, packets of this size may be what does not get through.
 constexpr std::uint32_t timeouts_of_a_black_hole = 2;
 constexpr std::uint32_t mss_floor_bytes = 512;
+constexpr std::uint32_t mss_reductions_max = 16;
 constexpr Duration mss_raise_interval = seconds(600);  // RFC 8899 §5.1.1, PMTU_RAISE_TIMER
 }  // namespace
 
@@ -104,6 +105,7 @@ void Sender::enter_cwr(Time now) {
   undo_ = {};  // the network has said it
   phase_ = Phase::cwr;
   ++counters_.ecn_reductions;
+  if (una_ >= recover_) leave_reduction(now);  // nothing is in flight that could bring it down
 }
 
 void Sender::leave_reduction(Time now) {
@@ -189,6 +191,8 @@ bool Sender::suspect_black_hole(Time now) {
 void Sender::on_path_mss(std::uint32_t mss_bytes, Time now) {
   const std::uint32_t smaller = std::max(mss_bytes, mss_floor_bytes);
   if (smaller >= mss_ || !established_) return;  // what is in flight is of that size already
+  // Each lets everything in flight out again: a forger who sees packets must not count down.
+  if (counters_.mss_reductions >= mss_reductions_max) return;
   set_mss(smaller);
   mss_raise_at_ = now + mss_raise_interval;
   // It was size, not congestion, so the window stays as it is; a reduction under way is carried

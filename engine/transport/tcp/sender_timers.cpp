@@ -50,8 +50,9 @@ void Sender::update_timer(Time now) {
 
 /// RFC 8985 §7.2: the end of a flight, of which nothing is known to be missing.
 bool Sender::wants_tail_probe() const {
-  return sack_ && established_ && phase_ == Phase::open && !tail_probe_.out && nxt_ > una_ &&
-         board_.sacked_bytes() == 0 && board_.lost_bytes() == 0 && window_bytes() > 0;
+  return sack_ && established_ && (phase_ == Phase::open || phase_ == Phase::cwr) &&
+         !tail_probe_.out && nxt_ > una_ && board_.sacked_bytes() == 0 &&
+         board_.lost_bytes() == 0 && window_bytes() > 0;
 }
 
 void Sender::schedule_tail_probe(Time now) {
@@ -88,7 +89,8 @@ std::uint32_t Sender::on_deadline(Time now) {
   if (now >= deadline_) {
     ++unanswered_;
     if (timer_ == Timer::persist) {
-      if (nxt_ > una_) take_for_lost(now);  // the window was taken back from under it
+      if (nxt_ > una_ && phase_ != Phase::loss)
+        take_for_lost(now);  // the window was taken back from under it
       forced_ = true;
       persist_back_offs_ = static_cast<std::uint8_t>(std::min(persist_back_offs_ + 1, 31));
       arm(Timer::persist, now + persist_interval());
