@@ -121,7 +121,7 @@ PortFacts facts_of(const EngineConfig& config, const nic::PortCapabilities& port
   facts.fragments_possible = can_send_fragments(port);
   facts.checksum_offload = port.checksum_offload;
   const std::uint32_t segmented = engine::segment_bytes_max(port, false);
-  facts.segmented_bytes_max = segmented >= 2U * loop.tcp.mss_bytes ? segmented : 0;
+  facts.segmented_bytes_max = segmented >= 2U * loop.tcp.mss_send_bytes ? segmented : 0;
   facts.copies_payload = port.copies_payload;
   facts.late_completion = port.late_completion;
   facts.owns_interface = port.owns_interface;
@@ -140,9 +140,8 @@ tcp::CongestionAlgorithm algorithm_of(Congestion congestion) {
   return tcp::CongestionAlgorithm::cubic;
 }
 
-tcp::Config tcp_config(const EngineConfig& config, std::uint32_t mss_bytes) {
+tcp::Config tcp_config(const EngineConfig& config) {
   tcp::Config tcp;
-  tcp.mss_bytes = static_cast<std::uint16_t>(mss_bytes);
   tcp.receive_buffer_bytes = config.receive_buffer_bytes;
   tcp.time_wait = milliseconds(config.time_wait_ms);
   tcp.idle_timeout = milliseconds(config.idle_timeout_ms);
@@ -286,17 +285,23 @@ Result<void> Engine::Impl::start_threads() {
   const bool large = linear_ && packet_bytes > tx_buffer_bytes_small;
   loop.tx_buffer_bytes = large ? static_cast<std::uint32_t>(page_bytes) : tx_buffer_bytes_small;
   loop.tx_slots = tx_frames * static_cast<std::uint32_t>(page_bytes) / loop.tx_buffer_bytes;
-  // One MSS serves both ways: what the peer sends must fit a receive buffer too.
-  std::uint32_t ip_bytes_max = std::min(port.mtu_bytes, port.max_receive_bytes - link_bytes);
+  // What the peer sends must fit a receive buffer, which may be smaller than what we can send.
+  std::uint32_t ip_bytes_max = port.mtu_bytes;
   if (linear_) {
     const std::uint32_t buffer =
         std::min(loop.tx_buffer_bytes - port.header_headroom_bytes, port.max_fragment_bytes);
     ip_bytes_max = std::min(ip_bytes_max, buffer - link_bytes);
   }
-  loop.tcp = tcp_config(config_, std::min<std::uint32_t>(ip_bytes_max, 65535) - ipv4_and_tcp_bytes);
+  const auto mss_of = [](std::uint32_t ip_bytes) {
+    return static_cast<std::uint16_t>(std::min<std::uint32_t>(ip_bytes, 65535) -
+                                      ipv4_and_tcp_bytes);
+  };
+  loop.tcp = tcp_config(config_);
+  loop.tcp.mss_send_bytes = mss_of(ip_bytes_max);
+  loop.tcp.mss_bytes = mss_of(std::min(ip_bytes_max, port.max_receive_bytes - link_bytes));
   loop.tcp.segment_bytes_max = engine::segment_bytes_max(port, linear_);
   port_facts_ = facts_of(config_, port, loop, ring_->size());
-  if (loop.tcp.segment_bytes_max >= 2U * loop.tcp.mss_bytes) {
+  if (loop.tcp.segment_bytes_max >= 2U * loop.tcp.mss_send_bytes) {
     form_reason_ += "; up to " + std::to_string(loop.tcp.segment_bytes_max) +
                     " bytes at once, which the port cuts into segments";
   }

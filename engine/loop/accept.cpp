@@ -28,8 +28,10 @@ tcp::Config tcp_config_for(const IpAddress& peer, const tcp::Config& ipv4) {
   tcp::Config config = ipv4;
   if (peer.is_v4()) return config;
   config.ip_header_bytes = wire::ipv6_bytes;
-  config.mss_bytes =
-      static_cast<std::uint16_t>(ipv4.mss_bytes - (wire::ipv6_bytes - wire::ipv4_bytes_min));
+  constexpr auto more = static_cast<std::uint16_t>(wire::ipv6_bytes - wire::ipv4_bytes_min);
+  config.mss_bytes = static_cast<std::uint16_t>(ipv4.mss_bytes - more);
+  if (ipv4.mss_send_bytes > 0)
+    config.mss_send_bytes = static_cast<std::uint16_t>(ipv4.mss_send_bytes - more);
   return config;
 }
 

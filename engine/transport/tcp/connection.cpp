@@ -24,7 +24,8 @@ constexpr Duration fin_wait_2_timeout = seconds(60);
 std::uint32_t effective_mss_bytes(const Config& config, const SegmentIn& syn) {
   const std::uint16_t peer =
       std::max(syn.syn_options.mss.value_or(peer_mss_bytes_default), peer_mss_bytes_min);
-  return std::min(config.mss_bytes, peer) - (syn.timestamps ? timestamp_option_bytes : 0);
+  const std::uint16_t own = config.mss_send_bytes > 0 ? config.mss_send_bytes : config.mss_bytes;
+  return std::min(own, peer) - (syn.timestamps ? timestamp_option_bytes : 0);
 }
 
 SenderSetup sender_setup(const Config& config, const SegmentIn& syn, Seq initial_send_seq) {

@@ -17,7 +17,8 @@ namespace strictsend::tcp {
 // a connection.
 
 struct Config {
-  std::uint16_t mss_bytes = 1460;          ///< our own: what the port's MTU allows, without options
+  std::uint16_t mss_bytes = 1460;          ///< our own, for what we receive, without options
+  std::uint16_t mss_send_bytes = 0;        ///< likewise of what we send; 0: the same
   std::uint32_t ip_header_bytes = 20;      ///< 40 for IPv6: what a path MTU leaves for TCP
   std::uint32_t receive_buffer_bytes = 0;  ///< the receive window's size
   /// Most payload of one segment, when the port cuts it into packets (TCP segmentation offload);

@@ -296,7 +296,7 @@ void Sender::check() const {
   STRICTSEND_ASSERT(una_ <= nxt_ && nxt_ <= max_ && max_ <= last());
   STRICTSEND_ASSERT(timer_ != Timer::none || deadline_ == Time::never());
   STRICTSEND_ASSERT(congestion_.cwnd_bytes() >= mss_);
-  if (!established_ || una_ == 0) return;
+  if (!established_ || una_ == 0 || forgotten_) return;
   STRICTSEND_ASSERT(board_.in_flight_bytes() + board_.sacked_bytes() + board_.lost_bytes() ==
                     flight_bytes());
   STRICTSEND_ASSERT(board_.empty() || board_.head()->begin == una_);

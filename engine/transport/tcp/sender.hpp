@@ -96,7 +96,10 @@ class Sender {
   void retract(std::uint64_t bytes);
   void finish() { fin_queued_ = true; }
   /// The connection has ended: what it remembered of transmissions is others' to use.
-  void forget() { board_.clear(); }
+  void forget() {
+    board_.clear();
+    forgotten_ = true;
+  }
 
   // What to send, and that it was sent.
   [[nodiscard]] std::optional<Chunk> next(Time now) const;
@@ -274,6 +277,7 @@ class Sender {
   std::uint32_t window_bytes_max_;
   bool fin_queued_ = false;
   bool established_ = false;
+  bool forgotten_ = false;
 
   // The handshake: the SYN is not on the scoreboard.
   bool syn_again_ = false;
