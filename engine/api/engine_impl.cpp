@@ -13,6 +13,7 @@
 
 namespace strictsend {
 
+using engine::AnyFlow;
 using engine::Flow;
 using engine::LoopThread;
 using engine::SpliceOp;
@@ -90,7 +91,8 @@ std::size_t Engine::Impl::poll(std::span<Event> events) {
     inline_bytes_ -= op.header.size() + op.trailer.size();
     splices_.give_back(op);
   };
-  return events_.take(events, done, [this](Flow& flow) { recycle(flow); });
+  return events_.take(events, done,
+                      [this](AnyFlow& flow) { recycle(engine::connection_of(flow)); });
 }
 
 void Engine::Impl::recycle(Flow& flow) {

@@ -10,7 +10,7 @@
 
 namespace strictsend::engine {
 
-struct Flow;
+struct AnyFlow;
 
 /// A submitted splice from submit to the poll of its `released` event: one slot of a fixed pool.
 ///
@@ -22,7 +22,7 @@ struct SpliceOp {
 
   // Written by the submitting thread.
   SpliceOp* submit_next = nullptr;
-  Flow* flow = nullptr;  ///< cleared by the engine thread if it is no longer that one
+  AnyFlow* flow = nullptr;  ///< cleared by the engine thread if it is no longer that one
   ConnectionId connection;
   std::uint32_t index = 0;
   std::uint32_t generation = 0;  ///< of the slot, so that a stale splice id is recognised

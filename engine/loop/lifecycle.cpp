@@ -8,7 +8,7 @@
 namespace strictsend::engine {
 
 void QueueLoop::attach(SpliceOp& op) {
-  Flow& flow = *op.flow;
+  Flow& flow = connection_of(*op.flow);
   ++splices_live_;
   counters_.splices_attached.add();
   const bool stale = flow.generation.load(std::memory_order_acquire) != op.connection.generation;
@@ -100,13 +100,13 @@ void QueueLoop::release_splice(SpliceOp& op) {
     cache_.release(op.snapshot);
     op.snapshot = nullptr;
   }
-  Flow* flow = op.flow;
+  AnyFlow* flow = op.flow;
   --splices_live_;
   counters_.splices_released.add();
   post(op, SpliceOp::event_released);  // the slot is the poller's from here on
   if (flow != nullptr) {
     --flow->splices;
-    close_if_released(*flow);
+    close_if_released(connection_of(*flow));
   }
 }
 
@@ -160,7 +160,7 @@ void QueueLoop::close_if_released(Flow& flow) {
   }
 }
 
-void QueueLoop::mark_ready(Flow& flow) {
+void QueueLoop::mark_ready(AnyFlow& flow) {
   if (flow.ready) return;
   flow.ready = true;
   ready_.push_back(flow);
@@ -171,7 +171,7 @@ void QueueLoop::set_timer(Flow& flow) {
   releases_.set(flow.release, flow.connection->release_at());
 }
 
-void QueueLoop::post(Flow& flow, Flow::EventBit bit) {
+void QueueLoop::post(AnyFlow& flow, AnyFlow::EventBit bit) {
   notifier_.post(flow, bit);
   posted_ = true;
 }

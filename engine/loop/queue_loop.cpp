@@ -117,13 +117,14 @@ void QueueLoop::take_commands() {
   // The bits first, then the submissions: a thread that submits and then closes must find its
   // splice attached when the close is carried out.
   std::array<std::uint32_t, burst> bits;
-  Flow* flow = requests_.take_all();
+  AnyFlow* flow = requests_.take_all();
   while (flow != nullptr) {
     worked_ = true;
-    std::array<Flow*, burst> taken;
+    std::array<AnyFlow*, burst> taken;
     std::size_t count = 0;
     while (flow != nullptr && count < burst) {
-      Flow* next = flow->request_next;  // the link is the producers' again once the bits are taken
+      // The link is the producers' again once the bits are taken.
+      AnyFlow* next = flow->request_next;
       taken[count] = flow;
       bits[count++] = flow->requests.exchange(0, std::memory_order_acq_rel);
       flow = next;
@@ -134,7 +135,7 @@ void QueueLoop::take_commands() {
       op = next;
     }
     for (std::size_t i = 0; i < count; ++i)
-      carry_out(*taken[i], bits[i]);
+      carry_out(connection_of(*taken[i]), bits[i]);
   }
   for (SpliceOp* op = submissions_.take_all(); op != nullptr;) {
     worked_ = true;
@@ -146,13 +147,13 @@ void QueueLoop::take_commands() {
 
 void QueueLoop::run_timers() {
   releases_.advance(now_, [this](void* owner) {
-    auto& flow = *static_cast<Flow*>(owner);
+    Flow& flow = connection_of(*static_cast<AnyFlow*>(owner));
     worked_ = true;
     flow.connection->released(now_);
     mark_ready(flow);
   });
   wheel_.advance(now_, [this](void* owner) {
-    auto& flow = *static_cast<Flow*>(owner);
+    Flow& flow = connection_of(*static_cast<AnyFlow*>(owner));
     worked_ = true;
     const std::uint32_t timeouts = flow.connection->counters().sender.rto_fires;
     const tcp::Outcome outcome = flow.connection->on_timer(now_);

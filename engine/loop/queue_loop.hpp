@@ -96,7 +96,7 @@ class QueueLoop {
 
   // Any thread.
   void submit(SpliceOp& op) { submissions_.push(&op); }
-  void request(Flow& flow, Flow::RequestBit bit) {
+  void request(AnyFlow& flow, AnyFlow::RequestBit bit) {
     if (flow.requests.fetch_or(bit, std::memory_order_acq_rel) == 0) requests_.push(&flow);
   }
   /// Which local port is listened on; 0: none. Flows that exist are not touched.
@@ -215,9 +215,9 @@ class QueueLoop {
   void count_ended(const tcp::SenderCounters& ended);
   void abort_flow(Flow& flow, int error);
   void close_if_released(Flow& flow);
-  void mark_ready(Flow& flow);
+  void mark_ready(AnyFlow& flow);
   void set_timer(Flow& flow);
-  void post(Flow& flow, Flow::EventBit bit);
+  void post(AnyFlow& flow, AnyFlow::EventBit bit);
   void post(SpliceOp& op, SpliceOp::EventBit bit);
   /// The device has failed: resets everything and stops it, and with it the other loops' queues
   /// where the port needs that.
@@ -237,7 +237,7 @@ class QueueLoop {
   Notifier& notifier_;
 
   Intake<SpliceOp, &SpliceOp::submit_next> submissions_;
-  Intake<Flow, &Flow::request_next> requests_;
+  Intake<AnyFlow, &AnyFlow::request_next> requests_;
   std::atomic<std::uint16_t> listen_port_ = 0;
   HandOver* const inbox_;   ///< from the loop before this one; null: this one is alone
   HandOver* const outbox_;  ///< to the next one
@@ -248,7 +248,7 @@ class QueueLoop {
   SegmentBuilder builder_;
   TimerWheel wheel_;     // what protocols wait for
   TimerWheel releases_;  // what pacers hold back
-  FlowQueue<&Flow::ready_next> ready_;
+  FlowQueue<&AnyFlow::ready_next> ready_;
 
   // Built packets that the port has not taken yet, oldest first: a ring of slot numbers.
   std::vector<std::uint32_t> pending_;

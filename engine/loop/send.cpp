@@ -12,23 +12,23 @@ void QueueLoop::pump_flows() {
   // Answers to what was received may fill a burst by themselves, each turn: they leave first.
   if (pending_count_ >= burst) transmit_pending();
   // A flow whose page the guard is changing waits for the next turn, not for this one to end.
-  FlowQueue<&Flow::ready_next> retry_later;
+  FlowQueue<&AnyFlow::ready_next> retry_later;
   while (pending_count_ < burst) {
-    Flow* flow = ready_.pop_front();
+    AnyFlow* flow = ready_.pop_front();
     if (flow == nullptr) break;
-    if (flow->phase != Flow::Phase::active) {
+    if (flow->phase != AnyFlow::Phase::active) {
       flow->ready = false;
       continue;
     }
-    const PumpResult result = pump_flow(*flow);
+    const PumpResult result = pump_flow(connection_of(*flow));
     if (result == PumpResult::more || result == PumpResult::blocked) ready_.push_back(*flow);
     if (result == PumpResult::retry_later) retry_later.push_back(*flow);
     if (result == PumpResult::idle || result == PumpResult::ended) flow->ready = false;
-    if (result != PumpResult::ended) set_timer(*flow);
+    if (result != PumpResult::ended) set_timer(connection_of(*flow));
     if (result == PumpResult::blocked) break;
     if (pending_count_ >= burst) transmit_pending();
   }
-  while (Flow* flow = retry_later.pop_front())
+  while (AnyFlow* flow = retry_later.pop_front())
     ready_.push_back(*flow);
 }
 
@@ -151,8 +151,8 @@ void QueueLoop::give_up_splices(TxSlot& slot) {
 }
 
 void QueueLoop::give_up_sent(SpliceOp& op) {
-  const bool all_sent = op.flow != nullptr && op.flow->phase == Flow::Phase::active &&
-                        op.flow->connection->sent_to() >= op.stream_end();
+  const bool all_sent = op.flow != nullptr && op.flow->phase == AnyFlow::Phase::active &&
+                        connection_of(*op.flow).connection->sent_to() >= op.stream_end();
   if (!all_sent || op.finished || op.descriptors_out > 0) return;
   cache_.advance(*op.snapshot, op.file_offset + op.file_bytes, now_);
 }

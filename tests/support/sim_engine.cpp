@@ -240,7 +240,7 @@ void SimEngine::poll_events() {
   while (
       const std::size_t count = events_.take(
           events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
-          [this](engine::Flow& flow) {
+          [this](engine::AnyFlow& flow) {
             flow.open.store(false);
             flow.generation.fetch_add(1);
             loops_.at(flow.slot / connections_each_)->request(flow, engine::Flow::request_recycle);
