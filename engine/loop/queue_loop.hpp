@@ -245,6 +245,7 @@ class QueueLoop {
   tcp::RunPool runs_;  // outlives the connections
   FlowTable flows_;
   TxSlots slots_;
+  PayloadGatherer gatherer_;
   SegmentBuilder builder_;
   TimerWheel wheel_;     // what protocols wait for
   TimerWheel releases_;  // what pacers hold back
