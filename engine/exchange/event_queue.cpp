@@ -4,10 +4,18 @@
 namespace strictsend::engine {
 namespace {
 
+/// `id`: of whichever kind of flow it is.
+void set_flow(Event& event, AnyFlow::Kind kind, const ConnectionId& id) {
+  if (kind == AnyFlow::Kind::connection)
+    event.connection = id;
+  else
+    event.datagram_flow = {id.slot, id.generation};
+}
+
 Event event_of(Event::Kind kind, const AnyFlow& flow) {
   Event event;
   event.kind = kind;
-  event.connection = {flow.slot, flow.generation.load(std::memory_order_relaxed)};
+  set_flow(event, flow.kind, {flow.slot, flow.generation.load(std::memory_order_relaxed)});
   event.peer_address = flow.key.peer_address;
   event.peer_port = flow.key.peer_port;
   return event;
@@ -23,7 +31,7 @@ SpliceOp* EventQueue::next_splice_event(Event& event) {
     splices_next_ = next;
   }
   event = Event{};
-  event.connection = op.connection;
+  set_flow(event, op.kind, op.connection);
   event.user_data = op.user_data;
   if ((op.undelivered & SpliceOp::event_sent) != 0) {
     op.undelivered &= ~SpliceOp::event_sent;

@@ -34,7 +34,8 @@ struct AnyFlow {
     request_abort = 4,
     request_cancel = 8,  ///< some splice of it has cancel_requested
     request_recycle = 16,
-    request_open = 32,  ///< datagram flows: the slot has been filled in
+    request_open = 32,      ///< datagram flows: the slot has been filled in
+    request_next_hop = 64,  ///< likewise: what is known of its next hop has changed
   };
   std::atomic<std::uint32_t> requests = 0;
   AnyFlow* request_next = nullptr;
