@@ -26,12 +26,13 @@ enum class Mutation : std::uint8_t {
   stale_sticky_bit,           ///< lifting leaves the page marked protected
   redirect_exposes_early,     ///< the writer gets its new frame before the bytes are copied into it
   frame_reused_while_pinned,  ///< a frame goes back to the free list with descriptors on it
-  home_exposes_snapshot_frame,  ///< coming home exposes a frame that a snapshot reads
-  relaxed_mark,                 ///< the page's sequence count is made odd with a relaxed store
-  release_at_tx_completion,     ///< engine: bytes are given up when sent, not when acknowledged
-  release_under_descriptor,     ///< engine: bytes are given up at ACK though a descriptor is out
-  unpin_at_transmit,            ///< engine: frames are unpinned when a descriptor is handed over
-  pin_after_doorbell,           ///< engine: frames are pinned once the device has been told
+  home_exposes_snapshot_frame,    ///< coming home exposes a frame that a snapshot reads
+  relaxed_mark,                   ///< the page's sequence count is made odd with a relaxed store
+  release_at_tx_completion,       ///< engine: bytes are given up when sent, not when acknowledged
+  release_under_descriptor,       ///< engine: bytes are given up at ACK though a descriptor is out
+  unpin_at_transmit,              ///< engine: frames are unpinned when a descriptor is handed over
+  release_datagrams_at_transmit,  ///< engine: datagrams count as complete when handed over
+  pin_after_doorbell,             ///< engine: frames are pinned once the device has been told
 };
 
 #ifdef STRICTSEND_MUTATIONS

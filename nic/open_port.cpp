@@ -8,13 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <ifaddrs.h>
 #include <numeric>
-#include <sstream>
 #include <time.h>
 #include <utility>
 
+#include "nic/af_xdp/netdev.hpp"
 #include "nic/af_xdp/open.hpp"
 #include "nic/discard/discard_port.hpp"
 #include "nic/dpdk/nic_config.h"
@@ -67,25 +66,9 @@ InterfaceAddresses addresses_of(const std::string& name) {
   return addresses;
 }
 
-/// The kernel's VLAN device on top of an interface, as /proc/net/vlan/config names it:
-/// "eth0.5 | 5 | eth0".
-std::optional<std::string> vlan_device(const std::string& name, std::uint16_t vlan_id) {
-  std::ifstream config("/proc/thread-self/net/vlan/config");
-  std::string line;
-  while (std::getline(config, line)) {
-    std::ranges::replace(line, '|', ' ');
-    std::istringstream fields(line);
-    std::string device;
-    std::string below;
-    unsigned id = 0;
-    if (fields >> device >> id >> below && id == vlan_id && below == name) return device;
-  }
-  return std::nullopt;
-}
-
 InterfaceAddresses addresses_of(const std::string& name, std::optional<std::uint16_t> vlan_id) {
   if (!vlan_id) return addresses_of(name);
-  const std::optional<std::string> device = vlan_device(name, *vlan_id);
+  const std::optional<std::string> device = af_xdp::vlan_device(name, *vlan_id);
   return device ? addresses_of(*device) : InterfaceAddresses{};
 }
 

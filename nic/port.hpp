@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -215,6 +216,24 @@ struct FlowFilter {
   bool operator==(const FlowFilter&) const = default;
 };
 
+/// A peer that somebody wants to send to without having heard from it.
+struct RouteQuery {
+  IpAddress source;
+  IpAddress peer;
+  std::optional<std::uint16_t> vlan_id;  ///< that the frames are to carry
+};
+/// Where frames for it go.
+struct NextHop {
+  enum class State : std::uint8_t {
+    asking,       ///< the neighbour has been asked for its MAC
+    found,        ///< `mac` is the neighbour's
+    unreachable,  ///< it does not answer
+  };
+  State state = State::asking;
+  MacAddress mac{};
+  bool operator==(const NextHop&) const = default;
+};
+
 /// A counter for people and monitors.
 struct Statistic {
   std::string name;
@@ -239,6 +258,15 @@ class Port {
   /// Steers one more flow to the queues (from then on the kernel does not see it), and the "packet
   /// too big" messages of routers about it. Set-up thread.
   virtual Result<void> accept_flows(const FlowFilter& filter) = 0;
+
+  /// Where the kernel behind the port would send frames for a peer, by its tables as they are; it
+  /// is set off to find out what it does not know or has not confirmed for a while. Fails when it
+  /// has no route for the peer over this interface. Where no kernel stands behind, it is the
+  /// engine's to find out. Waits for the kernel alone. Any thread.
+  [[nodiscard]] virtual Result<NextHop> next_hop(const RouteQuery& query) {
+    static_cast<void>(query);
+    return fail("next hop", ENOTSUP, "no kernel stands behind this port");
+  }
 
   /// The device's own counters, under the device's names. May ask the device: not for hot paths.
   /// Any thread.

@@ -41,6 +41,15 @@ std::size_t Engine::poll(std::span<Event> events) {
 Result<std::size_t> Engine::receive(ConnectionId connection, std::span<std::byte> into) {
   return impl_->receive(connection, into);
 }
+Result<DatagramFlowId> Engine::open_datagram_flow(const DatagramFlowConfig& config) {
+  return impl_->open_datagram_flow(config);
+}
+Result<void> Engine::close(DatagramFlowId flow) {
+  return impl_->end(flow, engine::AnyFlow::request_close, "close");
+}
+Result<void> Engine::abort(DatagramFlowId flow) {
+  return impl_->end(flow, engine::AnyFlow::request_abort, "abort");
+}
 Result<void> Engine::close(ConnectionId connection) {
   return impl_->end(connection, engine::Flow::request_close, "close");
 }
@@ -75,6 +84,9 @@ Result<Snapshot> Engine::freeze(File& file, std::uint64_t offset, std::uint64_t 
 }
 
 Result<std::uint64_t> Engine::submit(Splice splice) {
+  return impl_->submit(std::move(splice));
+}
+Result<std::uint64_t> Engine::submit(DatagramSplice splice) {
   return impl_->submit(std::move(splice));
 }
 Result<void> Engine::cancel(std::uint64_t splice_id) {

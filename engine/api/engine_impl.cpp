@@ -13,6 +13,7 @@
 
 namespace strictsend {
 
+using engine::AnyFlow;
 using engine::Flow;
 using engine::LoopThread;
 using engine::SpliceOp;
@@ -90,18 +91,26 @@ std::size_t Engine::Impl::poll(std::span<Event> events) {
     inline_bytes_ -= op.header.size() + op.trailer.size();
     splices_.give_back(op);
   };
-  return events_.take(events, done, [this](Flow& flow) { recycle(flow); });
+  return events_.take(events, done, [this](AnyFlow& flow) { recycle(flow); });
 }
 
-void Engine::Impl::recycle(Flow& flow) {
+void Engine::Impl::request(AnyFlow& flow, AnyFlow::RequestBit bit) {
+  LoopThread& thread = thread_of(flow);
+  thread.loop().request(flow, bit);
+  thread.wake();
+}
+
+void Engine::Impl::recycle(AnyFlow& flow) {
   const std::lock_guard lock(mutex_);  // nobody is between `find` and what it does with the slot
+  if (flow.kind == AnyFlow::Kind::datagrams) {
+    --datagram_flows_open_;
+    if (next_hops_) next_hops_->remove(engine::datagram_flow_of(flow));
+  }
   flow.open.store(false, std::memory_order_relaxed);
   flow.closed_by_application.store(false, std::memory_order_relaxed);
   // Release: who sees the new generation sees nothing of the old connection.
   flow.generation.fetch_add(1, std::memory_order_release);
-  LoopThread& thread = thread_of(flow.slot);
-  thread.loop().request(flow, Flow::request_recycle);
-  thread.wake();
+  request(flow, AnyFlow::request_recycle);
 }
 
 Result<std::size_t> Engine::Impl::receive(ConnectionId id, std::span<std::byte> into) {
@@ -110,9 +119,7 @@ Result<std::size_t> Engine::Impl::receive(ConnectionId id, std::span<std::byte> 
   if (flow == nullptr) return fail("receive", ENOTCONN, "the connection is gone");
   const std::size_t count = flow->received.take(into);
   if (count > 0) {
-    LoopThread& thread = thread_of(id.slot);
-    thread.loop().request(*flow, Flow::request_consumed);
-    thread.wake();
+    request(*flow, Flow::request_consumed);
   }
   return count;
 }
@@ -122,9 +129,7 @@ Result<void> Engine::Impl::end(ConnectionId id, Flow::RequestBit bit, const char
   Flow* flow = find(id);
   if (flow == nullptr) return fail(operation, ENOTCONN, "the connection is gone");
   flow->closed_by_application.store(true, std::memory_order_relaxed);
-  LoopThread& thread = thread_of(id.slot);
-  thread.loop().request(*flow, bit);
-  thread.wake();
+  request(*flow, bit);
   return {};
 }
 
@@ -141,8 +146,23 @@ Result<std::uint64_t> Engine::Impl::submit(Splice splice) {
   const std::lock_guard lock(mutex_);
   Flow* flow = find(splice.connection);
   if (flow == nullptr) return fail("submit", ENOTCONN, "the connection is gone");
-  if (flow->closed_by_application.load(std::memory_order_relaxed)) {
-    return fail("submit", EPIPE, "the connection has been closed by this application");
+  Result<SpliceOp*> taken = take_splice(*flow, inline_bytes);
+  if (!taken) return tl::unexpected(std::move(taken.error()));
+  SpliceOp* const op = *taken;
+  op->connection = splice.connection;
+  op->notify_sent = splice.notify_sent;
+  op->user_data = splice.user_data;
+  op->header.assign(splice.header.begin(), splice.header.end());
+  op->trailer.assign(splice.trailer.begin(), splice.trailer.end());
+  op->file_offset = file_bytes > 0 ? splice.snapshot.offset() : 0;
+  op->file_bytes = file_bytes;
+  op->snapshot = std::exchange(splice.snapshot.state_, nullptr);
+  return push_splice(*op);
+}
+
+Result<SpliceOp*> Engine::Impl::take_splice(AnyFlow& flow, std::size_t inline_bytes) {
+  if (flow.closed_by_application.load(std::memory_order_relaxed)) {
+    return fail("submit", EPIPE, "it has been closed by this application");
   }
   if (stopped_) return fail("submit", ESHUTDOWN, "the engine has been stopped");
   if (inline_bytes_ + inline_bytes > inline_bytes_max_) {
@@ -153,19 +173,16 @@ Result<std::uint64_t> Engine::Impl::submit(Splice splice) {
     return fail("submit", EAGAIN, "all max_splices are in use: poll for `released` events first");
   }
   inline_bytes_ += inline_bytes;
-  op->flow = flow;
-  op->connection = splice.connection;
-  op->notify_sent = splice.notify_sent;
-  op->user_data = splice.user_data;
-  op->header.assign(splice.header.begin(), splice.header.end());
-  op->trailer.assign(splice.trailer.begin(), splice.trailer.end());
-  op->file_offset = file_bytes > 0 ? splice.snapshot.offset() : 0;
-  op->file_bytes = file_bytes;
-  op->snapshot = std::exchange(splice.snapshot.state_, nullptr);
-  const std::uint64_t id = op->id();
+  op->flow = &flow;
+  op->kind = flow.kind;
+  return op;
+}
+
+std::uint64_t Engine::Impl::push_splice(SpliceOp& op) {
+  const std::uint64_t id = op.id();  // it may be released as soon as it is pushed
   ++splices_submitted_;
-  LoopThread& thread = thread_of(splice.connection.slot);
-  thread.loop().submit(*op);
+  LoopThread& thread = thread_of(*op.flow);
+  thread.loop().submit(op);
   thread.wake();
   return id;
 }
@@ -175,9 +192,11 @@ Result<void> Engine::Impl::cancel(std::uint64_t splice_id) {
   SpliceOp* op = splices_.find(splice_id);
   if (op == nullptr) return fail("cancel", ENOENT, "no such splice: it has been released");
   op->cancel_requested.store(true, std::memory_order_relaxed);
-  LoopThread& thread = thread_of(op->connection.slot);
-  thread.loop().request(flow_of(op->connection.slot), Flow::request_cancel);
-  thread.wake();
+  const std::uint32_t slot = op->connection.slot;
+  if (op->kind == AnyFlow::Kind::connection)
+    request(flow_of(slot), AnyFlow::request_cancel);
+  else
+    request(datagram_flow_of(slot), AnyFlow::request_cancel);
   return {};
 }
 
@@ -206,6 +225,11 @@ EngineStats Engine::Impl::stats() const {
     stats.segments_hand_over_dropped += loop.segments_hand_over_dropped.get();
     stats.payload_bytes_sent += loop.payload_bytes_sent.get();
     stats.payload_bytes_copied += loop.payload_bytes_copied.get();
+    stats.datagram_flows_open += loop.datagram_flows_open.get();
+    stats.datagrams_sent += loop.datagrams_sent.get();
+    stats.datagrams_dropped += loop.datagrams_dropped.get();
+    stats.datagram_splices_unreachable += loop.datagram_splices_unreachable.get();
+    stats.datagrams_refused += loop.datagrams_refused.get();
     stats.splices_released += loop.splices_released.get();
     stats.arp_requests_answered += loop.arp_requests_answered.get();
     stats.echo_requests_answered += loop.echo_requests_answered.get();
@@ -267,10 +291,13 @@ EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
   while (monotonic_now() < limit && !std::all_of(threads_.begin(), threads_.end(), quiet)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  std::unique_ptr<engine::NextHopKeeper> asks_the_port;
   {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
+    asks_the_port = std::move(next_hops_);
   }
+  asks_the_port.reset();
   // All at once: a device may stop only when each of its queues was told to, and a thread that is
   // told first then waits for the others.
   for (auto& thread : threads_)

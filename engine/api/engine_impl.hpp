@@ -14,7 +14,9 @@
 #include "engine/exchange/splice_pool.hpp"
 #include "engine/flow/slot_shares.hpp"
 #include "engine/host/host.hpp"
+#include "engine/host/next_hop_keeper.hpp"
 #include "engine/loop/loop_thread.hpp"
+#include "engine/tx/datagram_builder.hpp"
 #include "nic/port.hpp"
 #include "pagecache/page_cache.hpp"
 #include <strictsend/engine.hpp>
@@ -40,6 +42,9 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   Result<std::size_t> receive(ConnectionId id, std::span<std::byte> into);
   Result<void> end(ConnectionId id, engine::Flow::RequestBit bit, const char* operation);
   Result<std::uint64_t> submit(Splice splice);
+  Result<DatagramFlowId> open_datagram_flow(const DatagramFlowConfig& config);
+  Result<void> end(DatagramFlowId id, engine::AnyFlow::RequestBit bit, const char* operation);
+  Result<std::uint64_t> submit(DatagramSplice splice);
   Result<void> cancel(std::uint64_t splice_id);
   [[nodiscard]] EngineStats stats() const;
   [[nodiscard]] std::uint32_t queue_count() const { return ring_->size(); }
@@ -65,7 +70,20 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   [[nodiscard]] engine::LoopThread& thread_of(std::uint32_t slot);
   [[nodiscard]] engine::Flow& flow_of(std::uint32_t slot);
   [[nodiscard]] engine::Flow* find(ConnectionId id);
-  void recycle(engine::Flow& flow);
+  void recycle(engine::AnyFlow& flow);
+  void request(engine::AnyFlow& flow, engine::AnyFlow::RequestBit bit);
+  // Under mutex_:
+  /// A splice for the flow, not yet filled in, if it can take one more.
+  Result<engine::SpliceOp*> take_splice(engine::AnyFlow& flow, std::size_t inline_bytes);
+  std::uint64_t push_splice(engine::SpliceOp& op);
+
+  // Datagrams (datagrams.cpp); all but the first two under mutex_.
+  [[nodiscard]] engine::LoopThread& thread_of(const engine::AnyFlow& flow);
+  [[nodiscard]] engine::DatagramFlow& datagram_flow_of(std::uint32_t slot);
+  [[nodiscard]] engine::DatagramFlow* find(DatagramFlowId id);
+  [[nodiscard]] std::optional<std::uint16_t> free_local_port(const DatagramFlowConfig& config);
+  Result<nic::RouteQuery> route_to(const IpAddress& peer);
+  engine::DatagramFlow* take_datagram_flow();
 
   const EngineConfig config_;
   std::vector<IpAddress> addresses_;  ///< IPv4's first; one of each family at most
@@ -94,8 +112,13 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   std::string port_failure_;               ///< once the port has ended: what it said of its device
   std::uint32_t packets_quarantined_ = 0;  ///< after `stop`: those that the device did not let go
 
+  engine::DatagramLimits datagram_limits_;
+  const std::uint32_t datagram_flows_each_;  ///< slots of each queue
+  std::uint32_t datagram_flows_open_ = 0;    ///< and not yet polled as closed
+
   std::optional<engine::Host> host_;  ///< where no kernel stands behind the port; of all threads
   std::vector<std::unique_ptr<engine::LoopThread>> threads_;  ///< one for each NIC queue
+  std::unique_ptr<engine::NextHopKeeper> next_hops_;  ///< where a kernel does, of datagram flows
 };
 
 }  // namespace strictsend

@@ -50,6 +50,7 @@ Result<void> check(const EngineConfig& config) {
   if (config.max_connections < 1 || config.max_connections > 1'000'000) {
     return bad("max_connections must be 1 to 1000000");
   }
+  if (config.max_datagram_flows > 100'000) return bad("max_datagram_flows must be 0 to 100000");
   if (config.queues > queues_max) return bad("queues must be 1 to 256, or 0 for all of the NIC's");
   if (config.max_splices < 1 || config.max_splices > 1'000'000) {
     return bad("max_splices must be 1 to 1000000");
@@ -227,7 +228,9 @@ Engine::Impl::Impl(const EngineConfig& config, std::unique_ptr<pagecache::PageCa
       notifier_(std::move(event_fd)),
       events_(notifier_),
       splices_(config.max_splices),
-      inline_bytes_max_(inline_bytes_max) {}
+      inline_bytes_max_(inline_bytes_max),
+      datagram_flows_each_(std::max<std::uint32_t>(
+          (config.max_datagram_flows + ring_->size() - 1) / ring_->size(), 1)) {}
 
 Result<void> Engine::Impl::take_addresses(std::optional<Ipv4Address> v4,
                                           std::optional<Ipv6Address> v6) {
@@ -299,6 +302,9 @@ Result<void> Engine::Impl::start_threads() {
   loop.tcp = tcp_config(config_);
   loop.tcp.mss_send_bytes = mss_of(ip_bytes_max);
   loop.tcp.mss_bytes = mss_of(std::min(ip_bytes_max, port.max_receive_bytes - link_bytes));
+  datagram_limits_ =
+      engine::datagram_limits(port, linear_, std::min<std::uint32_t>(ip_bytes_max, 65535));
+  loop.datagram_flows_max = datagram_flows_each_;
   loop.tcp.segment_bytes_max = engine::segment_bytes_max(port, linear_);
   port_facts_ = facts_of(config_, port, loop, ring_->size());
   if (loop.tcp.segment_bytes_max >= 2U * loop.tcp.mss_send_bytes) {
@@ -321,6 +327,7 @@ Result<void> Engine::Impl::start_threads() {
     loop.keeps_interface = i == 0;
     loop.first_slot = shares_.first(i);
     loop.connections_max = shares_.count(i);
+    loop.first_datagram_slot = i * datagram_flows_each_;
     loop.tx_buffers_begin = cache_->port_frames_begin().plus(i * tx_frames);
     nic::Queue& queue = port_->queue(i);
     auto thread = engine::LoopThread::start(

@@ -4,10 +4,18 @@
 namespace strictsend::engine {
 namespace {
 
-Event event_of(Event::Kind kind, const Flow& flow) {
+/// `id`: of whichever kind of flow it is.
+void set_flow(Event& event, AnyFlow::Kind kind, const ConnectionId& id) {
+  if (kind == AnyFlow::Kind::connection)
+    event.connection = id;
+  else
+    event.datagram_flow = {id.slot, id.generation};
+}
+
+Event event_of(Event::Kind kind, const AnyFlow& flow) {
   Event event;
   event.kind = kind;
-  event.connection = {flow.slot, flow.generation.load(std::memory_order_relaxed)};
+  set_flow(event, flow.kind, {flow.slot, flow.generation.load(std::memory_order_relaxed)});
   event.peer_address = flow.key.peer_address;
   event.peer_port = flow.key.peer_port;
   return event;
@@ -23,7 +31,7 @@ SpliceOp* EventQueue::next_splice_event(Event& event) {
     splices_next_ = next;
   }
   event = Event{};
-  event.connection = op.connection;
+  set_flow(event, op.kind, op.connection);
   event.user_data = op.user_data;
   if ((op.undelivered & SpliceOp::event_sent) != 0) {
     op.undelivered &= ~SpliceOp::event_sent;
@@ -40,20 +48,20 @@ SpliceOp* EventQueue::next_splice_event(Event& event) {
 }
 
 bool EventQueue::next_flow_event(Event& event) {
-  Flow& flow = *flows_;
+  AnyFlow& flow = *flows_;
   if (flow.undelivered == 0) {
     flows_next_ = flow.event_next;
     flow.undelivered = flow.events.exchange(0, std::memory_order_acq_rel);
   }
   const std::uint32_t bits = flow.undelivered;
-  if ((bits & Flow::event_accepted) != 0) {
-    flow.undelivered &= ~Flow::event_accepted;
+  if ((bits & AnyFlow::event_accepted) != 0) {
+    flow.undelivered &= ~AnyFlow::event_accepted;
     event = event_of(Event::Kind::accepted, flow);
-  } else if ((bits & Flow::event_readable) != 0) {
-    flow.undelivered &= ~Flow::event_readable;
+  } else if ((bits & AnyFlow::event_readable) != 0) {
+    flow.undelivered &= ~AnyFlow::event_readable;
     event = event_of(Event::Kind::readable, flow);
-  } else if ((bits & Flow::event_peer_closed) != 0) {
-    flow.undelivered &= ~Flow::event_peer_closed;
+  } else if ((bits & AnyFlow::event_peer_closed) != 0) {
+    flow.undelivered &= ~AnyFlow::event_peer_closed;
     event = event_of(Event::Kind::peer_closed, flow);
   } else {
     flow.undelivered = 0;
@@ -66,7 +74,7 @@ bool EventQueue::next_flow_event(Event& event) {
   return true;
 }
 
-Event EventQueue::closed_event(const Flow& flow) {
+Event EventQueue::closed_event(const AnyFlow& flow) {
   Event event = event_of(Event::Kind::closed, flow);
   event.result.error = flow.close_error;
   return event;

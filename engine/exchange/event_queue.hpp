@@ -17,7 +17,7 @@ class EventQueue {
   explicit EventQueue(Notifier& notifier) : notifier_(notifier) {}
 
   /// Fills `events`, returns how many. Splices whose last event was handed out go to
-  /// done(SpliceOp&), connections to gone(Flow&): their slots are then nobody's.
+  /// done(SpliceOp&), flows to gone(AnyFlow&): their slots are then nobody's.
   template <class Done, class Gone>
   std::size_t take(std::span<Event> events, Done&& done, Gone&& gone) {
     std::size_t count = 0;
@@ -27,7 +27,7 @@ class EventQueue {
       } else if (flows_ != nullptr) {
         count += next_flow_event(events[count]) ? 1U : 0U;
       } else if (closed_ != nullptr) {
-        Flow& flow = *closed_;
+        AnyFlow& flow = *closed_;
         closed_ = flow.event_next;
         events[count++] = closed_event(flow);
         gone(flow);
@@ -45,7 +45,7 @@ class EventQueue {
   SpliceOp* next_splice_event(Event& event);
   /// The next event of the flows at hand; false if there was none after all (a `closed` waits).
   bool next_flow_event(Event& event);
-  static Event closed_event(const Flow& flow);
+  static Event closed_event(const AnyFlow& flow);
   bool refill();
   /// The event of a device that was lost; false: it is there, or that was told.
   bool tell_device_lost(Event& event);
@@ -55,12 +55,12 @@ class EventQueue {
   // (a node's own link is the producers' again once its bits are taken).
   SpliceOp* splices_ = nullptr;
   SpliceOp* splices_next_ = nullptr;
-  Flow* flows_ = nullptr;
-  Flow* flows_next_ = nullptr;
+  AnyFlow* flows_ = nullptr;
+  AnyFlow* flows_next_ = nullptr;
   // Flows whose `closed` was seen. Their splices' last events were posted before that bit, so they
   // are in the next batch at the latest: a flow waits for one more refill, then for its splices.
-  Flow* closing_ = nullptr;
-  Flow* closed_ = nullptr;
+  AnyFlow* closing_ = nullptr;
+  AnyFlow* closed_ = nullptr;
   bool device_lost_told_ = false;
 };
 

@@ -14,7 +14,7 @@ void Notifier::publish() {
   }
 }
 
-void Notifier::take(Flow*& flows, SpliceOp*& splices) {
+void Notifier::take(AnyFlow*& flows, SpliceOp*& splices) {
   if (signalled_.load(std::memory_order_relaxed)) {
     eventfd_t count = 0;
     // Cleared before the lists are taken: what is posted after this signals again. Where there is

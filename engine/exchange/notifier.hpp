@@ -7,7 +7,7 @@
 #include "base/unique_fd.hpp"
 #include "engine/exchange/intake.hpp"
 #include "engine/exchange/splice_op.hpp"
-#include "engine/flow/flow.hpp"
+#include "engine/flow/any_flow.hpp"
 
 namespace strictsend::engine {
 
@@ -24,7 +24,7 @@ class Notifier {
   void post(SpliceOp& op, SpliceOp::EventBit bit) {
     if (op.events.fetch_or(bit, std::memory_order_acq_rel) == 0) splices_.push(&op);
   }
-  void post(Flow& flow, Flow::EventBit bit) {
+  void post(AnyFlow& flow, AnyFlow::EventBit bit) {
     if (flow.events.fetch_or(bit, std::memory_order_acq_rel) == 0) flows_.push(&flow);
   }
   /// Only the first of them counts: ENODEV or ETIMEDOUT. False: somebody was first.
@@ -43,7 +43,7 @@ class Notifier {
   [[nodiscard]] int event_fd() const { return event_fd_.get(); }
   /// Takes what was posted, in order. Flows are taken first and are to be delivered last: a
   /// `closed` bit that is seen was posted after the `released` bits of its splices.
-  void take(Flow*& flows, SpliceOp*& splices);
+  void take(AnyFlow*& flows, SpliceOp*& splices);
   /// What the device was lost with; 0: it is there. Any thread.
   [[nodiscard]] int device_lost() const { return device_lost_.load(std::memory_order_relaxed); }
   /// Whether that is to be told. What is taken after this is behind what came of it.
@@ -53,7 +53,7 @@ class Notifier {
 
  private:
   UniqueFd event_fd_;
-  Intake<Flow, &Flow::event_next> flows_;
+  Intake<AnyFlow, &AnyFlow::event_next> flows_;
   Intake<SpliceOp, &SpliceOp::event_next> splices_;
   std::atomic<int> device_lost_ = 0;
   std::atomic<bool> tells_device_lost_ = false;

@@ -5,25 +5,28 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/flow/any_flow.hpp"
+#include "engine/transport/udp/sender.hpp"
 #include "pagecache/page_cache.hpp"
 #include <strictsend/engine.hpp>
 
 namespace strictsend::engine {
-
-struct Flow;
 
 /// A submitted splice from submit to the poll of its `released` event: one slot of a fixed pool.
 ///
 /// Three owners in turn: the submitting thread fills it and pushes it to the engine thread's
 /// intake; the engine thread sends it and posts its events; the thread that polls hands the events
 /// out and returns the slot to the pool. Each hand-over is a release/acquire pair of an Intake.
-struct SpliceOp {
+///
+/// To a datagram flow it is a batch; the stream is a connection's.
+struct SpliceOp : udp::Batch {
   enum EventBit : std::uint32_t { event_sent = 1, event_released = 2 };
 
   // Written by the submitting thread.
   SpliceOp* submit_next = nullptr;
-  Flow* flow = nullptr;  ///< cleared by the engine thread if it is no longer that one
-  ConnectionId connection;
+  AnyFlow* flow = nullptr;  ///< cleared by the engine thread if it is no longer that one
+  AnyFlow::Kind kind = AnyFlow::Kind::connection;  ///< what it is for, also when `flow` is cleared
+  ConnectionId connection;                         ///< or a DatagramFlowId's slot and generation
   std::uint32_t index = 0;
   std::uint32_t generation = 0;  ///< of the slot, so that a stale splice id is recognised
   bool in_use = false;           ///< the pool's
@@ -33,6 +36,8 @@ struct SpliceOp {
   std::uint64_t file_bytes = 0;
   std::vector<std::byte> header;
   std::vector<std::byte> trailer;
+  DatagramField sequence;  ///< of the header, which is a template then; as is the next
+  DatagramField byte_offset;
   std::uint64_t user_data = 0;
   std::atomic<bool> cancel_requested = false;  ///< any application thread sets, engine thread reads
 

@@ -31,6 +31,9 @@ class SplicePool {
     op.in_use = true;
     op.notify_sent = op.finished = op.sent_posted = false;
     op.cancel_requested.store(false, std::memory_order_relaxed);
+    op.kind = AnyFlow::Kind::connection;
+    op.sequence = op.byte_offset = {};
+    op.slices = {};
     op.stream_begin = 0;
     op.descriptors_out = 0;
     op.result = op.sent_result = SpliceResult{};

@@ -18,8 +18,6 @@ FlowTable::FlowTable(std::uint32_t first_slot, std::uint32_t flows_max,
   for (std::uint32_t i = flows_max; i-- > 0;) {
     Flow& flow = flows_[i];
     flow.slot = first_slot + i;
-    flow.timer.owner = &flow;
-    flow.release.owner = &flow;
     flow.received.attach(
         {receive_memory_.get() + std::size_t{i} * receive_buffer_bytes, receive_buffer_bytes});
     flow.free_next = free_;

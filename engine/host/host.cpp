@@ -94,6 +94,10 @@ std::optional<nic::MacAddress> Host::next_hop(const IpAddress& peer) const {
   return sure ? std::optional(neighbour.mac) : std::nullopt;
 }
 
+Neighbour Host::neighbour_for(const IpAddress& peer) const {
+  return config_.on_link(peer) ? neighbours_.find(peer) : neighbours_.gateway(peer.family());
+}
+
 std::optional<NeighbourRequest> Host::suspect_hop(const IpAddress& peer, Time now) {
   const std::optional<IpAddress> hop = hop_of(peer);
   return hop ? neighbours_.suspect(*hop, now) : std::nullopt;

@@ -63,6 +63,11 @@ class Host {
   /// Where ARP says that frames for a peer go, if it is sure enough to set aside what worked
   /// before.
   [[nodiscard]] std::optional<nic::MacAddress> next_hop(const IpAddress& peer) const;
+  /// Whether a peer can be sent to: it is in our network, or there is a gateway.
+  [[nodiscard]] bool has_route(const IpAddress& peer) const { return hop_of(peer).has_value(); }
+  /// What is known of the neighbour that packets for a peer go through, for somebody who has not
+  /// heard from it. There must be a route.
+  [[nodiscard]] Neighbour neighbour_for(const IpAddress& peer) const;
   /// A connection has heard nothing for a retransmission time-out: the request to send, if any.
   [[nodiscard]] std::optional<wire::ArpPacket> suspect(const Ipv4Address& peer, Time now);
   [[nodiscard]] std::optional<wire::NeighbourPacket> suspect(const Ipv6Address& peer, Time now);

@@ -112,15 +112,19 @@ void QueueLoop::doubt_next_hop(Flow& flow) {
     counters_.flows_readdressed.add();
     return;
   }
+  ask_for_next_hop(flow.key.peer_address);
+}
+
+void QueueLoop::ask_for_next_hop(const IpAddress& peer) {
   const auto ask = [this](const auto& request) {
     if (!request) return;
     counters_.neighbour_requests.add();
     send_frame(*request);
   };
-  if (flow.key.peer_address.is_v4())
-    ask(config_.host->suspect(flow.key.peer_address.v4(), now_));
+  if (peer.is_v4())
+    ask(config_.host->suspect(peer.v4(), now_));
   else
-    ask(config_.host->suspect(flow.key.peer_address.v6(), now_));
+    ask(config_.host->suspect(peer.v6(), now_));
 }
 
 }  // namespace strictsend::engine

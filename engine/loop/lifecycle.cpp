@@ -8,22 +8,35 @@
 namespace strictsend::engine {
 
 void QueueLoop::attach(SpliceOp& op) {
-  Flow& flow = *op.flow;
+  AnyFlow& any = *op.flow;
   ++splices_live_;
   counters_.splices_attached.add();
-  const bool stale = flow.generation.load(std::memory_order_acquire) != op.connection.generation;
-  if (stale || flow.phase != Flow::Phase::active || flow.finishing) {
+  const bool stale = any.generation.load(std::memory_order_acquire) != op.connection.generation;
+  if (!stale && any.kind == AnyFlow::Kind::datagrams) begin(datagram_flow_of(any));
+  if (stale || any.phase != AnyFlow::Phase::active || any.finishing) {
     op.flow = nullptr;  // not this connection's, whatever becomes of the slot
     int error = ENOTCONN;
-    if (!stale && flow.finishing) error = EPIPE;
-    if (!stale && flow.close_error != 0) error = flow.close_error;
+    if (!stale && any.finishing) error = EPIPE;
+    if (!stale && any.close_error != 0) error = any.close_error;
     finish_splice(op, error);
     return;
   }
+  ++any.splices;
+  mark_ready(any);
+  if (any.kind == AnyFlow::Kind::datagrams) {
+    datagram_flow_of(any).sender.append(op);
+    return;
+  }
+  Flow& flow = connection_of(any);
   flow.stream.append(op);
-  ++flow.splices;
   flow.connection->enqueue(op.stream_bytes());
-  mark_ready(flow);
+}
+
+void QueueLoop::carry_out(AnyFlow& flow, std::uint32_t requests) {
+  if (flow.kind == AnyFlow::Kind::connection)
+    carry_out(connection_of(flow), requests);
+  else
+    carry_out(datagram_flow_of(flow), requests);
 }
 
 void QueueLoop::carry_out(Flow& flow, std::uint32_t requests) {
@@ -100,7 +113,7 @@ void QueueLoop::release_splice(SpliceOp& op) {
     cache_.release(op.snapshot);
     op.snapshot = nullptr;
   }
-  Flow* flow = op.flow;
+  AnyFlow* flow = op.flow;
   --splices_live_;
   counters_.splices_released.add();
   post(op, SpliceOp::event_released);  // the slot is the poller's from here on
@@ -149,18 +162,20 @@ void QueueLoop::abort_flow(Flow& flow, int error) {
   end_flow(flow, error);
 }
 
-void QueueLoop::close_if_released(Flow& flow) {
-  if (flow.phase != Flow::Phase::dying || flow.splices > 0) return;
-  flow.phase = Flow::Phase::closed;
-  if (flow.announced) {
-    counters_.connections_open.set(counters_.connections_open.get() - 1);
-    post(flow, Flow::event_closed);  // its slot comes back by request_recycle
-  } else {
-    carry_out(flow, Flow::request_recycle);  // no application thread has heard of it
+void QueueLoop::close_if_released(AnyFlow& flow) {
+  if (flow.phase != AnyFlow::Phase::dying || flow.splices > 0) return;
+  flow.phase = AnyFlow::Phase::closed;
+  const bool connection = flow.kind == AnyFlow::Kind::connection;
+  if (connection && !connection_of(flow).announced) {
+    carry_out(flow, AnyFlow::request_recycle);  // no application thread has heard of it
+    return;
   }
+  Counter& open = connection ? counters_.connections_open : counters_.datagram_flows_open;
+  open.set(open.get() - 1);
+  post(flow, AnyFlow::event_closed);  // its slot comes back by request_recycle
 }
 
-void QueueLoop::mark_ready(Flow& flow) {
+void QueueLoop::mark_ready(AnyFlow& flow) {
   if (flow.ready) return;
   flow.ready = true;
   ready_.push_back(flow);
@@ -171,7 +186,7 @@ void QueueLoop::set_timer(Flow& flow) {
   releases_.set(flow.release, flow.connection->release_at());
 }
 
-void QueueLoop::post(Flow& flow, Flow::EventBit bit) {
+void QueueLoop::post(AnyFlow& flow, AnyFlow::EventBit bit) {
   notifier_.post(flow, bit);
   posted_ = true;
 }

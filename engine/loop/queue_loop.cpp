@@ -35,8 +35,11 @@ QueueLoop::QueueLoop(const LoopConfig& config, nic::Queue& queue, const nic::Por
       outbox_(config.ring != nullptr ? config.ring->out_of(config.number) : nullptr),
       runs_(config.connections_max, shared_runs(config.connections_max)),
       flows_(config.first_slot, config.connections_max, config.receive_buffer_bytes, config.secret),
+      datagram_flows_(config.first_datagram_slot, config.datagram_flows_max),
       slots_(config.tx_slots, config.tx_buffers_begin, config.tx_buffer_bytes),
-      builder_(cache, port, config.linear, config.tx_buffer_bytes),
+      gatherer_(cache, port, config.linear, config.tx_buffer_bytes),
+      builder_(gatherer_),
+      datagram_builder_(gatherer_),
       wheel_(now),
       releases_(now, release_tick),
       pending_(config.tx_slots),
@@ -50,8 +53,8 @@ QueueLoop::~QueueLoop() {
 }
 
 std::uint64_t QueueLoop::memory_bytes() const {
-  return sizeof(*this) + runs_.memory_bytes() + flows_.memory_bytes() + slots_.memory_bytes() +
-         pending_.size() * 4;
+  return sizeof(*this) + runs_.memory_bytes() + flows_.memory_bytes() +
+         datagram_flows_.memory_bytes() + slots_.memory_bytes() + pending_.size() * 4;
 }
 
 bool QueueLoop::poll(Time now) {
@@ -88,7 +91,7 @@ void QueueLoop::reap_completions() {
       TxSlot& slot = slots_[completions[i].cookie];
       STRICTSEND_ASSERT(slot.under_descriptor);
       --outstanding_;
-      complete(slot);
+      complete(slot, completions[i].status);
     }
     if (count > 0) {
       worked_ = true;
@@ -118,13 +121,14 @@ void QueueLoop::take_commands() {
   // The bits first, then the submissions: a thread that submits and then closes must find its
   // splice attached when the close is carried out.
   std::array<std::uint32_t, burst> bits;
-  Flow* flow = requests_.take_all();
+  AnyFlow* flow = requests_.take_all();
   while (flow != nullptr) {
     worked_ = true;
-    std::array<Flow*, burst> taken;
+    std::array<AnyFlow*, burst> taken;
     std::size_t count = 0;
     while (flow != nullptr && count < burst) {
-      Flow* next = flow->request_next;  // the link is the producers' again once the bits are taken
+      // The link is the producers' again once the bits are taken.
+      AnyFlow* next = flow->request_next;
       taken[count] = flow;
       bits[count++] = flow->requests.exchange(0, std::memory_order_acq_rel);
       flow = next;
@@ -147,14 +151,19 @@ void QueueLoop::take_commands() {
 
 void QueueLoop::run_timers() {
   releases_.advance(now_, [this](void* owner) {
-    auto& flow = *static_cast<Flow*>(owner);
+    auto& flow = *static_cast<AnyFlow*>(owner);
     worked_ = true;
-    flow.connection->released(now_);
+    if (flow.kind == AnyFlow::Kind::connection) connection_of(flow).connection->released(now_);
     mark_ready(flow);
   });
   wheel_.advance(now_, [this](void* owner) {
-    auto& flow = *static_cast<Flow*>(owner);
+    auto& any = *static_cast<AnyFlow*>(owner);
     worked_ = true;
+    if (any.kind == AnyFlow::Kind::datagrams) {
+      mark_ready(any);
+      return;
+    }
+    Flow& flow = connection_of(any);
     const std::uint32_t timeouts = flow.connection->counters().sender.rto_fires;
     const tcp::Outcome outcome = flow.connection->on_timer(now_);
     // A handshake proves nothing of the way: its SYN has just come from there, and whoever makes
@@ -224,12 +233,21 @@ void QueueLoop::finish_all(Time now) {
     mark_ready(flow);
     set_timer(flow);
   }
+  for (DatagramFlow& flow : datagram_flows_.slots()) {
+    if (flow.phase != AnyFlow::Phase::active) continue;
+    flow.finishing = true;
+    end_if_finished(flow);
+  }
 }
 
 void QueueLoop::abort_all(Time now, int error) {
   now_ = now;
+  abort_error_ = error;
   for (Flow& flow : flows_.slots()) {
     if (flow.phase == Flow::Phase::active) abort_flow(flow, error);
+  }
+  for (DatagramFlow& flow : datagram_flows_.slots()) {
+    if (flow.phase == AnyFlow::Phase::active) end_flow(flow, error);
   }
   transmit_pending();
 }
@@ -243,7 +261,7 @@ void QueueLoop::stop_device() {
     TxSlot& slot = slots_[pending_[pending_begin_]];
     pending_begin_ = (pending_begin_ + 1) % static_cast<std::uint32_t>(pending_.size());
     --pending_count_;
-    complete(slot);
+    complete(slot, nic::TxStatus::dropped);
   }
   publish();
 }
@@ -254,7 +272,7 @@ std::uint32_t QueueLoop::quarantine() {
   reap_completions();
   for (std::uint32_t i = 0; i < slots_.size() && outstanding_ > 0; ++i) {
     TxSlot& slot = slots_[i];
-    if (slot.under_descriptor) give_up_splices(slot);
+    if (slot.under_descriptor) give_up_splices(slot, nic::TxStatus::dropped);
   }
   publish();
   return std::exchange(outstanding_, 0);

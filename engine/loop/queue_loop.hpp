@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -15,9 +16,11 @@
 #include "engine/exchange/loop_ring.hpp"
 #include "engine/exchange/notifier.hpp"
 #include "engine/exchange/splice_op.hpp"
+#include "engine/flow/datagram_flow.hpp"
 #include "engine/flow/flow_table.hpp"
 #include "engine/loop/timer_wheel.hpp"
 #include "engine/transport/tcp/syn_cookie.hpp"
+#include "engine/tx/datagram_builder.hpp"
 #include "engine/tx/segment_builder.hpp"
 #include "engine/tx/tx_slots.hpp"
 #include "nic/port.hpp"
@@ -40,6 +43,8 @@ struct LoopConfig {
   bool linear = false;   ///< the packet form
   std::uint32_t first_slot = 0;  ///< of this loop's connections among all
   std::uint32_t connections_max = 0;
+  std::uint32_t first_datagram_slot = 0;  ///< the same of its datagram flows
+  std::uint32_t datagram_flows_max = 0;
   std::uint32_t receive_buffer_bytes = 0;
   std::uint32_t tx_slots = 0;
   std::uint32_t tx_buffer_bytes = 0;  ///< of a header buffer
@@ -74,6 +79,9 @@ struct LoopCounters {
   Counter path_mtu_messages;           ///< of routers, about segments that are outstanding
   Counter payload_bytes_sent, payload_bytes_copied;
   Counter splices_released, splices_attached;
+  Counter datagram_flows_open, datagrams_sent, datagrams_dropped;
+  Counter datagram_splices_unreachable;
+  Counter datagrams_refused;  ///< ICMP's "port unreachable" about ours
   Counter device_faults;
   // Where the engine owns the interface:
   Counter arp_requests_answered, echo_requests_answered, address_conflicts;
@@ -98,12 +106,13 @@ class QueueLoop {
 
   // Any thread.
   void submit(SpliceOp& op) { submissions_.push(&op); }
-  void request(Flow& flow, Flow::RequestBit bit) {
+  void request(AnyFlow& flow, AnyFlow::RequestBit bit) {
     if (flow.requests.fetch_or(bit, std::memory_order_acq_rel) == 0) requests_.push(&flow);
   }
   /// Which local port is listened on; 0: none. Flows that exist are not touched.
   void listen(std::uint16_t port) { listen_port_.store(port, std::memory_order_relaxed); }
   [[nodiscard]] std::span<Flow> flows() { return flows_.slots(); }
+  [[nodiscard]] std::span<DatagramFlow> datagram_flows() { return datagram_flows_.slots(); }
   [[nodiscard]] const LoopCounters& counters() const { return counters_; }
   [[nodiscard]] bool intakes_empty() const {
     return submissions_.empty() && requests_.empty() && (inbox_ == nullptr || inbox_->empty());
@@ -154,6 +163,7 @@ class QueueLoop {
   // Of one flow before the next one's turn; segments may be of many packets.
   static constexpr int quantum_segments = 16;
   static constexpr std::uint32_t quantum_bytes = 256 << 10;
+  static constexpr std::size_t slots_kept_from_datagrams = 4;  ///< one in so many
 
   // The turn, in order.
   void reap_completions();
@@ -195,6 +205,7 @@ class QueueLoop {
   void follow(Flow& flow, const wire::TcpPacketView& packet);
   /// The flow gets no answer: sends its packets where ARP says that its next hop is now, or asks.
   void doubt_next_hop(Flow& flow);
+  void ask_for_next_hop(const IpAddress& peer);
   // Segments of connections that this loop does not know (strays.cpp).
   [[nodiscard]] bool may_be_of_another_loop(const Flow* flow, const tcp::SegmentIn& segment,
                                             std::optional<std::uint32_t> handed_from) const;
@@ -208,12 +219,13 @@ class QueueLoop {
   void enqueue_pending(TxSlot& slot);
   void append_pending(TxSlot& slot);
   void unpin_frames(const TxSlot& slot);
-  void complete(TxSlot& slot);
+  void complete(TxSlot& slot, nic::TxStatus status);
   /// The packet refers to none of its splices any more.
-  void give_up_splices(TxSlot& slot);
+  void give_up_splices(TxSlot& slot, nic::TxStatus status);
 
   // Life of connections and splices (lifecycle.cpp).
   void attach(SpliceOp& op);
+  void carry_out(AnyFlow& flow, std::uint32_t requests);
   void carry_out(Flow& flow, std::uint32_t requests);
   void cancel_requested(Flow& flow);
   void acknowledge(Flow& flow, std::uint64_t acked_to);
@@ -222,20 +234,43 @@ class QueueLoop {
   void end_flow(Flow& flow, int error);
   void count_ended(const tcp::SenderCounters& ended);
   void abort_flow(Flow& flow, int error);
-  void close_if_released(Flow& flow);
-  void mark_ready(Flow& flow);
+  void close_if_released(AnyFlow& flow);
+  void mark_ready(AnyFlow& flow);
   void set_timer(Flow& flow);
-  void post(Flow& flow, Flow::EventBit bit);
+  void post(AnyFlow& flow, AnyFlow::EventBit bit);
   void post(SpliceOp& op, SpliceOp::EventBit bit);
   /// The device has failed: resets everything and stops it, and with it the other loops' queues
   /// where the port needs that.
   /// `error`: what the application is told, ENODEV or ETIMEDOUT.
   void give_up_device(int error);
 
+  // Datagrams (datagrams.cpp), and where they go (next_hops.cpp).
+  void begin(DatagramFlow& flow);
+  void carry_out(DatagramFlow& flow, std::uint32_t requests);
+  void cancel_requested(DatagramFlow& flow);
+  PumpResult pump_datagrams(DatagramFlow& flow);
+  enum class Handed : std::uint8_t { one, none, retry_later };
+  Handed hand_over_datagram(DatagramFlow& flow);
+  void account_sent(SpliceOp& op, const udp::Slice& slice);
+  /// One of the splice's packets is complete.
+  void datagram_completed(SpliceOp& op, TxSlot& slot, nic::TxStatus status);
+  /// Nothing more of a splice at the front or anywhere in the queue is sent.
+  void fail_splice(DatagramFlow& flow, SpliceOp& op, int error);
+  void end_if_finished(DatagramFlow& flow);
+  void end_flow(DatagramFlow& flow, int error);
+  void set_timer(DatagramFlow& flow);
+  [[nodiscard]] nic::NextHop next_hop_of(DatagramFlow& flow);
+  [[nodiscard]] nic::NextHop ask_host(DatagramFlow& flow);
+  /// False: the next hop is not known yet, or what waited for it has failed.
+  [[nodiscard]] bool follow_next_hop(DatagramFlow& flow);
+  /// ICMP's "port unreachable" about a datagram of ours; false: the packet is something else.
+  bool receive_refusal(const nic::RxPacket& received);
+
   // What the deliberate errors of base/mutation.hpp do; never called otherwise.
   void give_up_sent(SpliceOp& op);
   void unpin_under_descriptors(const SpliceOp& op);
   void unpin_pending(std::size_t count);
+  void release_pending_datagrams(std::size_t count);
   void pin_handed_over(std::uint32_t begin, std::uint32_t end);
 
   const LoopConfig config_;
@@ -245,18 +280,21 @@ class QueueLoop {
   Notifier& notifier_;
 
   Intake<SpliceOp, &SpliceOp::submit_next> submissions_;
-  Intake<Flow, &Flow::request_next> requests_;
+  Intake<AnyFlow, &AnyFlow::request_next> requests_;
   std::atomic<std::uint16_t> listen_port_ = 0;
   HandOver* const inbox_;   ///< from the loop before this one; null: this one is alone
   HandOver* const outbox_;  ///< to the next one
 
   tcp::RunPool runs_;  // outlives the connections
   FlowTable flows_;
+  DatagramFlows datagram_flows_;
   TxSlots slots_;
+  PayloadGatherer gatherer_;
   SegmentBuilder builder_;
+  DatagramBuilder datagram_builder_;
   TimerWheel wheel_;     // what protocols wait for
   TimerWheel releases_;  // what pacers hold back
-  FlowQueue<&Flow::ready_next> ready_;
+  FlowQueue<&AnyFlow::ready_next> ready_;
 
   // Built packets that the port has not taken yet, oldest first: a ring of slot numbers.
   std::vector<std::uint32_t> pending_;
@@ -278,7 +316,8 @@ class QueueLoop {
   bool handed_over_ = false;
   bool stopped_ = false;
   int kick_error_ = 0;
-  bool link_lost_ = false;  ///< since the interface was last kept
+  int abort_error_ = ECONNABORTED;  ///< what everything was last aborted with
+  bool link_lost_ = false;          ///< since the interface was last kept
   LoopCounters counters_;
 };
 

@@ -55,7 +55,7 @@ void QueueLoop::receive_packet(const nic::RxPacket& received,
                                std::optional<std::uint32_t> handed_from) {
   const wire::Parsed<wire::TcpPacketView> parsed = wire::parse_tcp_packet(received);
   if (!parsed && parsed.error() == wire::ParseError::other_protocol &&
-      receive_icmp_error(received, handed_from))
+      (receive_icmp_error(received, handed_from) || receive_refusal(received)))
     return;
   if (config_.host != nullptr && !parsed && concerns_host(parsed.error())) {
     receive_other(received);

@@ -12,23 +12,26 @@ void QueueLoop::pump_flows() {
   // Answers to what was received may fill a burst by themselves, each turn: they leave first.
   if (pending_count_ >= burst) transmit_pending();
   // A flow whose page the guard is changing waits for the next turn, not for this one to end.
-  FlowQueue<&Flow::ready_next> retry_later;
+  FlowQueue<&AnyFlow::ready_next> retry_later;
   while (pending_count_ < burst) {
-    Flow* flow = ready_.pop_front();
+    AnyFlow* flow = ready_.pop_front();
     if (flow == nullptr) break;
-    if (flow->phase != Flow::Phase::active) {
+    if (flow->phase != AnyFlow::Phase::active) {
       flow->ready = false;
       continue;
     }
-    const PumpResult result = pump_flow(*flow);
+    const bool connection = flow->kind == AnyFlow::Kind::connection;
+    const PumpResult result =
+        connection ? pump_flow(connection_of(*flow)) : pump_datagrams(datagram_flow_of(*flow));
     if (result == PumpResult::more || result == PumpResult::blocked) ready_.push_back(*flow);
     if (result == PumpResult::retry_later) retry_later.push_back(*flow);
     if (result == PumpResult::idle || result == PumpResult::ended) flow->ready = false;
-    if (result != PumpResult::ended) set_timer(*flow);
+    if (result != PumpResult::ended && connection) set_timer(connection_of(*flow));
+    if (result != PumpResult::ended && !connection) set_timer(datagram_flow_of(*flow));
     if (result == PumpResult::blocked) break;
     if (pending_count_ >= burst) transmit_pending();
   }
-  while (Flow* flow = retry_later.pop_front())
+  while (AnyFlow* flow = retry_later.pop_front())
     ready_.push_back(*flow);
 }
 
@@ -50,6 +53,7 @@ QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
     flow.connection->sent(*segment, now_);
     account_sent(flow, *segment);
     bytes += segment->payload_bytes;
+    counters_.segments_sent.add();
     enqueue_pending(*slot);
   }
   return PumpResult::more;
@@ -84,13 +88,13 @@ void QueueLoop::send_control(const wire::TcpHeaderTemplate& header,
   TxSlot* slot = slots_.take();
   if (slot == nullptr) return;
   builder_.build_control(*slot, header, segment);
+  counters_.segments_sent.add();
   enqueue_pending(*slot);
 }
 
 void QueueLoop::enqueue_pending(TxSlot& slot) {
   for (std::uint8_t i = 0; i < slot.splice_count; ++i)
     ++slot.splices[i]->descriptors_out;
-  counters_.segments_sent.add();
   append_pending(slot);
 }
 
@@ -115,6 +119,7 @@ void QueueLoop::transmit_pending() {
     }
     const std::size_t taken = queue_.transmit(std::span(packets).first(count));
     if (mutation_active(Mutation::unpin_at_transmit)) unpin_pending(taken);
+    if (mutation_active(Mutation::release_datagrams_at_transmit)) release_pending_datagrams(taken);
     pending_begin_ = (pending_begin_ + static_cast<std::uint32_t>(taken)) % size;
     pending_count_ -= static_cast<std::uint32_t>(taken);
     if (outstanding_ == 0 && taken > 0) completion_seen_ = now_;
@@ -134,16 +139,17 @@ void QueueLoop::unpin_frames(const TxSlot& slot) {
     cache_.unpin(slot.frames[i]);
 }
 
-void QueueLoop::complete(TxSlot& slot) {
+void QueueLoop::complete(TxSlot& slot, nic::TxStatus status) {
   unpin_frames(slot);
-  give_up_splices(slot);
+  give_up_splices(slot, status);
   slots_.give_back(slot);
 }
 
-void QueueLoop::give_up_splices(TxSlot& slot) {
+void QueueLoop::give_up_splices(TxSlot& slot, nic::TxStatus status) {
   for (std::uint8_t i = 0; i < slot.splice_count; ++i) {
     SpliceOp& op = *slot.splices[i];
     --op.descriptors_out;
+    if (op.kind == AnyFlow::Kind::datagrams) datagram_completed(op, slot, status);
     if (mutation_active(Mutation::release_at_tx_completion)) give_up_sent(op);
     if (op.finished && op.descriptors_out == 0) release_splice(op);
   }
@@ -151,10 +157,21 @@ void QueueLoop::give_up_splices(TxSlot& slot) {
 }
 
 void QueueLoop::give_up_sent(SpliceOp& op) {
-  const bool all_sent = op.flow != nullptr && op.flow->phase == Flow::Phase::active &&
-                        op.flow->connection->sent_to() >= op.stream_end();
+  const bool all_sent = op.flow != nullptr && op.kind == AnyFlow::Kind::connection &&
+                        op.flow->phase == AnyFlow::Phase::active &&
+                        connection_of(*op.flow).connection->sent_to() >= op.stream_end();
   if (!all_sent || op.finished || op.descriptors_out > 0) return;
   cache_.advance(*op.snapshot, op.file_offset + op.file_bytes, now_);
+}
+
+void QueueLoop::release_pending_datagrams(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    TxSlot& slot = slots_[pending_[(pending_begin_ + i) % pending_.size()]];
+    if (slot.splice_count == 0 || slot.splices[0]->kind != AnyFlow::Kind::datagrams) continue;
+    unpin_frames(slot);
+    slot.frame_count = 0;
+    give_up_splices(slot, nic::TxStatus::sent);
+  }
 }
 
 void QueueLoop::unpin_pending(std::size_t count) {

@@ -141,8 +141,9 @@ void VirtualStack::settle() {
 void VirtualStack::take_events() {
   std::array<Event, 32> batch;
   const auto done = [this](engine::SpliceOp& op) { splices_.give_back(op); };
-  while (const std::size_t count =
-             events_.take(batch, done, [this](engine::Flow& flow) { recycle(flow); })) {
+  while (const std::size_t count = events_.take(batch, done, [this](engine::AnyFlow& flow) {
+    recycle(engine::connection_of(flow));
+  })) {
     for (std::size_t i = 0; i < count; ++i) {
       const Event& event = batch[i];
       std::vector<std::byte> rest;

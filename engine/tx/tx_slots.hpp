@@ -27,6 +27,7 @@ struct TxSlot {
   std::uint8_t frame_count = 0;
   std::uint8_t splice_count = 0;
   bool under_descriptor = false;  ///< handed to the port, not yet completed
+  udp::InFlight datagram;         ///< when it is one: its place among those of its splice
   std::optional<nic::ChecksumRequest> checksum;
   std::optional<nic::SegmentationRequest> segmentation;
   std::uint32_t index = 0;

@@ -8,8 +8,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 #include "base/unique_fd.hpp"
 #include "nic/af_xdp/netdev_netlink.hpp"
@@ -73,6 +76,21 @@ Result<InterfaceFacts> inspect_interface(const std::string& name) {
     facts.rx_queues = channels.combined_count + channels.rx_count;
   facts.features = query_netdev_features(facts.index);
   return facts;
+}
+
+/// As /proc/net/vlan/config names it: "eth0.5 | 5 | eth0".
+std::optional<std::string> vlan_device(const std::string& name, std::uint16_t vlan_id) {
+  std::ifstream config("/proc/thread-self/net/vlan/config");
+  std::string line;
+  while (std::getline(config, line)) {
+    std::ranges::replace(line, '|', ' ');
+    std::istringstream fields(line);
+    std::string device;
+    std::string below;
+    unsigned id = 0;
+    if (fields >> device >> id >> below && id == vlan_id && below == name) return device;
+  }
+  return std::nullopt;
 }
 
 bool interface_is_running(const std::string& name) {

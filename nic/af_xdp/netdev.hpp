@@ -31,6 +31,10 @@ struct InterfaceFacts {
 
 Result<InterfaceFacts> inspect_interface(const std::string& name);
 
+/// The kernel's VLAN device on top of an interface.
+[[nodiscard]] std::optional<std::string> vlan_device(const std::string& name,
+                                                     std::uint16_t vlan_id);
+
 /// Up, and with a carrier. Cheap enough to be asked now and then; false for one that is gone.
 [[nodiscard]] bool interface_is_running(const std::string& name);
 

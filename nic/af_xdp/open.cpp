@@ -10,6 +10,7 @@
 #include "base/assert.hpp"
 #include "nic/af_xdp/interface_lock.hpp"
 #include "nic/af_xdp/netdev.hpp"
+#include "nic/af_xdp/next_hop.hpp"
 #include "nic/af_xdp/queue.hpp"
 
 namespace strictsend::nic::af_xdp {
@@ -132,6 +133,9 @@ class AfXdpPort final : public Port {
   [[nodiscard]] Queue& queue(std::size_t index) override { return *queues_.at(index); }
   [[nodiscard]] bool link_up() const override { return interface_is_running(facts_.name); }
   Result<void> accept_flows(const FlowFilter& filter) override { return program_.add_flow(filter); }
+  Result<NextHop> next_hop(const RouteQuery& query) override {
+    return kernel_next_hop(facts_.name, query);
+  }
 
  private:
   InterfaceLock lock_;

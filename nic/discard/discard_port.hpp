@@ -61,6 +61,11 @@ class DiscardPort final : public Port {
   [[nodiscard]] Queue& queue(std::size_t index) override { return *queues_.at(index); }
   [[nodiscard]] bool link_up() const override { return true; }
   Result<void> accept_flows(const FlowFilter& filter) override;
+  /// Whoever it is: nobody gets it.
+  Result<NextHop> next_hop(const RouteQuery& query) override {
+    static_cast<void>(query);
+    return NextHop{NextHop::State::found, {0x02, 0, 0, 0, 0, 0x02}};
+  }
 
  private:
   class DiscardQueue final : public Queue {

@@ -42,6 +42,7 @@ class PcapPort final : public Port {
   Result<void> accept_flows(const FlowFilter& filter) override {
     return inner_->accept_flows(filter);
   }
+  Result<NextHop> next_hop(const RouteQuery& query) override { return inner_->next_hop(query); }
   [[nodiscard]] std::vector<Statistic> device_statistics() const override {
     return inner_->device_statistics();
   }

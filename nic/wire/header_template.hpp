@@ -143,6 +143,11 @@ class UdpHeaderTemplate {
                      PartialSum payload_sum) const;
   OffloadedHeader emit_for_offload(std::span<std::byte> into, std::uint32_t payload_bytes) const;
 
+  /// The whole frame's up to the payload.
+  [[nodiscard]] std::uint32_t header_bytes() const {
+    return static_cast<std::uint32_t>(frame_.bytes() + udp_bytes);
+  }
+
  private:
   std::uint32_t write(std::span<std::byte> into, std::uint32_t payload_bytes,
                       std::uint16_t checksum) const;

@@ -36,4 +36,19 @@ inline constexpr std::uint32_t ipv6_mtu_bytes_min = 1280;
 /// included, is not looked at.
 [[nodiscard]] Parsed<PacketTooBig> parse_packet_too_big(std::span<const std::byte> frame);
 
+/// "Nobody listens on that port", from the peer of a UDP datagram: RFC 792, RFC 4443 §3.1. As
+/// little proof as the other.
+struct PortUnreachable {
+  nic::MacAddress destination_mac{};
+  VlanId vlan_id;
+  // Of the quoted datagram, whose source the error was sent to:
+  IpAddress source;
+  IpAddress destination;
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
+};
+
+/// Total over any bytes, like the other.
+[[nodiscard]] Parsed<PortUnreachable> parse_port_unreachable(std::span<const std::byte> frame);
+
 }  // namespace strictsend::wire

@@ -168,6 +168,10 @@ bool fuzz_wire(std::span<const std::byte> input) {
     STRICTSEND_ASSERT(too_big->mtu_bytes >= wire::ipv4_mtu_bytes_min);
     sound = true;
   }
+  if (const auto refused = wire::parse_port_unreachable(frame)) {
+    STRICTSEND_ASSERT(refused->source.family() == refused->destination.family());
+    sound = true;
+  }
   const auto tcp = wire::parse_tcp_packet(frame, known[choice & 3]);
   if (!tcp) return sound;
   expect_inside(tcp->payload, frame);

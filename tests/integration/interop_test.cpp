@@ -127,7 +127,7 @@ TEST_P(InteropSizes, packets_fill_a_link_of_any_mtu_up_to_a_page) {
     // One MSS serves both ways, and what the client sends must fit a receive buffer: a page without
     // the kernel's headroom.
     EXPECT_LE(largest, mtu_bytes);
-    EXPECT_GE(largest, std::min(mtu_bytes, 3'800U));
+    EXPECT_GE(largest, mtu_bytes - 100);
   }
 }
 

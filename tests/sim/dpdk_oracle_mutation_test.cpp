@@ -16,6 +16,7 @@ OracleReport run(std::uint64_t seed, RingBridge::Options bridge = {}) {
   OracleOptions options;
   options.seed = seed;
   options.checksum_offload = options.segmentation = seed % 2 == 0;
+  options.datagram_flows = datagram_flows_for(MutationControl::active);
   options.adapt = over_ring(bridge);
   return run_oracle(options);
 }

@@ -28,6 +28,7 @@ TEST_P(OracleMutations, is_found_on_every_seed) {
       OracleOptions options;
       options.seed = seed + 1'000 * runs++;
       options.checksum_offload = options.segmentation = seed % 2 == 0;
+      options.datagram_flows = datagram_flows_for(GetParam().mutation);
       found = run_oracle(options).violation.has_value();
     }
     EXPECT_TRUE(found) << GetParam().name << " on seed " << seed << " in " << runs << " runs";

@@ -61,5 +61,41 @@ TEST_P(OracleRuns, every_byte_on_the_wire_is_the_snapshots) {
   }
 }
 
+class OracleDatagrams : public ::testing::TestWithParam<Variant> {};
+
+INSTANTIATE_TEST_SUITE_P(Forms, OracleDatagrams,
+                         ::testing::Values(Variant{"fragments", false, false, false},
+                                           Variant{"fragments_offload", false, true, false},
+                                           Variant{"ipv6_vlan", false, false, false, true},
+                                           Variant{"linear", true, false, false}),
+                         [](const auto& variant) { return variant.param.name; });
+
+TEST_P(OracleDatagrams, are_the_snapshots_and_released_only_once_the_device_has_read_them) {
+  OracleReport sum;
+  for (std::uint64_t seed = 1; seed <= GetParam().seeds; ++seed) {
+    OracleOptions options;
+    options.seed = seed;
+    options.linear = GetParam().linear;
+    options.checksum_offload = GetParam().checksum_offload;
+    options.ipv6_vlan = GetParam().ipv6_vlan;
+    options.datagram_flows = 2;  // beside three connections
+    const OracleReport report = run_oracle(options);
+    ASSERT_FALSE(report.violation)
+        << *report.violation << "; reproduce: oracle_test --gtest_filter=*Datagrams*"
+        << GetParam().name << ", seed " << seed;
+    sum.add(report);
+  }
+  const std::uint64_t runs = GetParam().seeds;
+  EXPECT_GT(sum.datagrams_checked, runs * 400);
+  EXPECT_GT(sum.frames_checked, runs * 100);
+  EXPECT_GT(sum.pages_preserved, runs * 40);
+  if (GetParam().linear) {
+    EXPECT_GT(sum.bytes_copied, 0U);
+  } else {
+    EXPECT_EQ(sum.bytes_copied, 0U);
+    EXPECT_GT(sum.pages_redirected, runs * 9);
+  }
+}
+
 }  // namespace
 }  // namespace strictsend::testing

@@ -165,9 +165,9 @@ DiscardEngine::~DiscardEngine() {
 
 void DiscardEngine::serve() {
   std::array<Event, 64> events;
-  while (
-      const std::size_t count = events_.take(
-          events, [this](engine::SpliceOp& op) { splices_.give_back(op); }, [](engine::Flow&) {})) {
+  while (const std::size_t count = events_.take(
+             events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
+             [](engine::AnyFlow&) {})) {
     for (std::size_t i = 0; i < count; ++i) {
       if (events[i].kind == Event::Kind::accepted) {
         if (++open_ > active_) continue;

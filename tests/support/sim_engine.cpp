@@ -13,6 +13,7 @@ namespace strictsend::testing {
 namespace {
 
 constexpr std::uint32_t tx_slots = 512;
+constexpr std::uint32_t datagram_flows_each = 8;  ///< of each loop
 constexpr std::uint32_t tx_buffer_bytes = 2048;
 constexpr std::uint32_t tx_frames = tx_slots * tx_buffer_bytes / page_bytes;
 constexpr std::uint32_t receive_frames = 256;
@@ -70,6 +71,7 @@ SimEngine::SimEngine(Options options)
   config.linear = options_.linear;
   config.connections_max = 256;
   config.receive_buffer_bytes = 16384;
+  config.datagram_flows_max = datagram_flows_each;
   config.tx_slots = tx_slots;
   config.tx_buffer_bytes = tx_buffer_bytes;
   config.tx_buffers_begin = cache_->port_frames_begin();
@@ -110,6 +112,7 @@ void SimEngine::make_loops(engine::LoopConfig config) {
     config.number = i;
     config.keeps_interface = i == 0;
     config.first_slot = i * connections_each_;
+    config.first_datagram_slot = i * datagram_flows_each;
     config.tx_buffers_begin = cache_->port_frames_begin().plus(i * frames_each);
     nic::Queue& queue = steering_ ? steering_->queue(i) : port.queue(0);
     loops_.push_back(std::make_unique<engine::QueueLoop>(config, queue, capabilities_, *cache_,
@@ -132,28 +135,89 @@ SimClient& SimEngine::connect(const SimClient::Options& options) {
 std::uint64_t SimEngine::submit(ConnectionId connection, pagecache::SnapshotState* snapshot,
                                 std::string_view header, std::string_view trailer,
                                 std::uint64_t user_data, bool notify_sent) {
+  engine::SpliceOp& op = take_splice(flow_of(connection), snapshot, header, user_data, notify_sent);
+  op.connection = connection;
+  const std::span<const std::byte> behind = std::as_bytes(std::span(trailer));
+  op.trailer.assign(behind.begin(), behind.end());
+  const std::uint64_t id = op.id();
+  loop_of(connection).submit(op);
+  return id;
+}
+
+engine::SpliceOp& SimEngine::take_splice(engine::AnyFlow& flow, pagecache::SnapshotState* snapshot,
+                                         std::string_view header, std::uint64_t user_data,
+                                         bool notify_sent) {
   engine::SpliceOp* op = splices_.take();
   if (op == nullptr) throw std::runtime_error("out of splices");
-  const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
-  op->flow = &flow_of(connection);
-  op->connection = connection;
-  op->header.assign(bytes(header).begin(), bytes(header).end());
-  op->trailer.assign(bytes(trailer).begin(), bytes(trailer).end());
+  op->flow = &flow;
+  op->kind = flow.kind;
+  const std::span<const std::byte> before = std::as_bytes(std::span(header));
+  op->header.assign(before.begin(), before.end());
   op->snapshot = snapshot;
   op->file_offset = snapshot != nullptr ? pagecache::snapshot_offset(*snapshot) : 0;
   op->file_bytes = snapshot != nullptr ? pagecache::snapshot_length_bytes(*snapshot) : 0;
   op->user_data = user_data;
   op->notify_sent = notify_sent;
-  const std::uint64_t id = op->id();
-  loop_of(connection).submit(*op);
+  return *op;
+}
+
+engine::QueueLoop& SimEngine::loop_of(const engine::AnyFlow& flow) {
+  const bool connection = flow.kind == engine::AnyFlow::Kind::connection;
+  return *loops_.at(flow.slot / (connection ? connections_each_ : datagram_flows_each));
+}
+
+engine::DatagramFlow& SimEngine::flow_of(DatagramFlowId flow) {
+  return loops_.at(flow.slot / datagram_flows_each)
+      ->datagram_flows()[flow.slot % datagram_flows_each];
+}
+
+DatagramFlowId SimEngine::open_datagram_flow(const DatagramOptions& options) {
+  for (auto& loop : loops_) {
+    for (engine::DatagramFlow& flow : loop->datagram_flows()) {
+      if (!flow.available.exchange(false)) continue;
+      flow.key = {options.peer, options.peer_port, options.local_port};
+      flow.payload_bytes = options.payload_bytes;
+      flow.rate_bytes_per_s = options.rate_bytes_per_s;
+      flow.next_hop.store(engine::pack(host_ ? nic::NextHop{} : options.next_hop));
+      flow.open.store(true);
+      loop->request(flow, engine::AnyFlow::request_open);
+      return {flow.slot, flow.generation.load()};
+    }
+  }
+  throw std::runtime_error("out of datagram flows");
+}
+
+void SimEngine::next_hop_is(DatagramFlowId flow, const nic::NextHop& hop) {
+  flow_of(flow).next_hop.store(engine::pack(hop));
+  loop_of(flow_of(flow)).request(flow_of(flow), engine::AnyFlow::request_next_hop);
+}
+
+std::uint64_t SimEngine::submit(DatagramFlowId flow, pagecache::SnapshotState* snapshot,
+                                const DatagramHeader& header, std::uint64_t user_data,
+                                bool notify_sent) {
+  engine::DatagramFlow& to = flow_of(flow);
+  engine::SpliceOp& op = take_splice(to, snapshot, header.bytes, user_data, notify_sent);
+  op.connection = {flow.slot, flow.generation};
+  op.sequence = header.sequence;
+  op.byte_offset = header.byte_offset;
+  op.slices = udp::Slices(op.file_bytes, to.payload_bytes);
+  const std::uint64_t id = op.id();
+  loop_of(to).submit(op);
   return id;
+}
+
+void SimEngine::close(DatagramFlowId flow) {
+  loop_of(flow_of(flow)).request(flow_of(flow), engine::AnyFlow::request_close);
+}
+void SimEngine::abort(DatagramFlowId flow) {
+  loop_of(flow_of(flow)).request(flow_of(flow), engine::AnyFlow::request_abort);
 }
 
 void SimEngine::cancel(std::uint64_t splice_id) {
   engine::SpliceOp* op = splices_.find(splice_id);
-  if (op == nullptr) return;
+  if (op == nullptr || op->flow == nullptr) return;
   op->cancel_requested.store(true);
-  loop_of(op->connection).request(flow_of(op->connection), engine::Flow::request_cancel);
+  loop_of(*op->flow).request(*op->flow, engine::AnyFlow::request_cancel);
 }
 
 std::string SimEngine::receive(ConnectionId connection) {
@@ -237,14 +301,13 @@ void SimEngine::step(Time next) {
 
 void SimEngine::poll_events() {
   std::array<Event, 32> events;
-  while (
-      const std::size_t count = events_.take(
-          events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
-          [this](engine::Flow& flow) {
-            flow.open.store(false);
-            flow.generation.fetch_add(1);
-            loops_.at(flow.slot / connections_each_)->request(flow, engine::Flow::request_recycle);
-          })) {
+  while (const std::size_t count = events_.take(
+             events, [this](engine::SpliceOp& op) { splices_.give_back(op); },
+             [this](engine::AnyFlow& flow) {
+               flow.open.store(false);
+               flow.generation.fetch_add(1);
+               loop_of(flow).request(flow, engine::AnyFlow::request_recycle);
+             })) {
     for (std::size_t i = 0; i < count && on_event; ++i)
       on_event(events[i]);
   }

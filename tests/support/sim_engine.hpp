@@ -79,6 +79,27 @@ class SimEngine {
                        std::string_view header, std::string_view trailer, std::uint64_t user_data,
                        bool notify_sent = false);
   void cancel(std::uint64_t splice_id);
+  struct DatagramOptions {
+    IpAddress peer;
+    std::uint16_t peer_port = 5000;
+    std::uint16_t local_port = 4000;
+    std::uint32_t payload_bytes = 1400;
+    std::uint64_t rate_bytes_per_s = 0;
+    /// Where the simulated port has a kernel behind it: what that said.
+    nic::NextHop next_hop{nic::NextHop::State::found, {2, 0, 0, 0, 0, 2}};
+  };
+  DatagramFlowId open_datagram_flow(const DatagramOptions& options);
+  void next_hop_is(DatagramFlowId flow, const nic::NextHop& hop);
+  struct DatagramHeader {
+    std::string_view bytes;
+    DatagramField sequence;
+    DatagramField byte_offset;
+  };
+  std::uint64_t submit(DatagramFlowId flow, pagecache::SnapshotState* snapshot,
+                       const DatagramHeader& header, std::uint64_t user_data,
+                       bool notify_sent = false);
+  void close(DatagramFlowId flow);
+  void abort(DatagramFlowId flow);
   std::string receive(ConnectionId connection);
   void close(ConnectionId connection);
   void abort(ConnectionId connection);
@@ -102,6 +123,10 @@ class SimEngine {
   void step(Time next);
   [[nodiscard]] Time next_time() const;
   void make_loops(engine::LoopConfig config);
+  engine::SpliceOp& take_splice(engine::AnyFlow& flow, pagecache::SnapshotState* snapshot,
+                                std::string_view header, std::uint64_t user_data, bool notify_sent);
+  engine::QueueLoop& loop_of(const engine::AnyFlow& flow);
+  engine::DatagramFlow& flow_of(DatagramFlowId flow);
   engine::QueueLoop& loop_of(ConnectionId connection) {
     return *loops_.at(connection.slot / connections_each_);
   }

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/datagram_model.hpp"
 #include "tests/support/sim_engine.hpp"
 #include "tests/support/temp_file.hpp"
 
@@ -32,6 +33,12 @@ struct ModelConnection {
   int released = 0;
 };
 
+/// A datagram flow under test.
+struct ModelFlow {
+  DatagramFlowId id;
+  std::uint32_t payload_bytes = 0;
+};
+
 class Oracle {
  public:
   explicit Oracle(const OracleOptions& options)
@@ -46,6 +53,8 @@ class Oracle {
       client.window_bytes = i == 2 ? 20'000 : 1 << 20;
       connections_[client.port].client = &engine_.connect(client);
     }
+    for (int i = 0; i < options_.datagram_flows; ++i)
+      open_flow(i);
     engine_.on_event = [this](const Event& event) { on_event(event); };
     engine_.between = [this] { disturb(); };
     const bool done = engine_.run_until([this] { return violated() || finished(); }, seconds(600));
@@ -118,7 +127,23 @@ class Oracle {
     if (mapped) files_.back().mapping = *mapped;
   }
 
+  void open_flow(int number) {
+    // With the oracle's headers and, at most, IPv6's and UDP's.
+    const std::uint64_t most = 1500 - 48 - DatagramModel::header_bytes;
+    SimEngine::DatagramOptions options{
+        .peer =
+            options_.ipv6_vlan ? parse_ip_address("2001:db8::2").value() : IpAddress(10, 0, 0, 2),
+        .local_port = static_cast<std::uint16_t>(4000 + number),
+        .payload_bytes = static_cast<std::uint32_t>(chance(50) ? most : pick(600, most)),
+        .rate_bytes_per_s = chance(50) ? 0 : pick(1'000'000, 20'000'000)};
+    flows_.push_back({engine_.open_datagram_flow(options), options.payload_bytes});
+  }
+
   void on_event(const Event& event) {
+    if (event.datagram_flow.generation != 0) {
+      on_datagram_event(event);
+      return;
+    }
     switch (event.kind) {
       case Event::Kind::accepted:
         connections_[event.peer_port].id = event.connection;
@@ -135,6 +160,14 @@ class Oracle {
       default:
         break;
     }
+  }
+
+  void on_datagram_event(const Event& event) {
+    if (event.kind != Event::Kind::released) return violate("an unexpected event of a flow");
+    const auto wrong =
+        datagrams_.released(static_cast<std::uint32_t>(event.user_data), event.result);
+    if (wrong) violate(*wrong);
+    report_.bytes_copied += event.result.bytes_copied;
   }
 
   ModelConnection& of(ConnectionId id) {
@@ -182,7 +215,27 @@ class Oracle {
     }
   }
 
+  void submit_datagrams() {
+    if (datagrams_.splices() - datagrams_.splices_released() >= 4 * flows_.size()) return;
+    const ModelFlow& flow = flows_[pick(0, flows_.size() - 1)];
+    ModelFile& file = files_[pick(0, files_.size() - 1)];
+    const std::size_t offset = pick(0, file.content.size() - 1);
+    const std::size_t length = pick(1, file.content.size() - offset);
+    auto snapshot = engine_.cache().freeze(file.cached, offset, length);
+    if (!snapshot) return violate(snapshot.error().message());
+    const auto begin = file.content.begin() + static_cast<std::ptrdiff_t>(offset);
+    const std::uint32_t number = datagrams_.add(
+        Bytes(begin, begin + static_cast<std::ptrdiff_t>(length)), flow.payload_bytes);
+    engine_.submit(flow.id, *snapshot,
+                   {.bytes = DatagramModel::header_of(number),
+                    .sequence = DatagramModel::sequence,
+                    .byte_offset = DatagramModel::byte_offset},
+                   number);
+    ++submitted_;
+  }
+
   void submit() {
+    if (!flows_.empty() && chance(50)) return submit_datagrams();
     auto& connection = std::next(connections_.begin(),
                                  static_cast<std::ptrdiff_t>(pick(0, connections_.size() - 1)))
                            ->second;
@@ -208,6 +261,10 @@ class Oracle {
 
   /// Every frame as it leaves the device.
   void check_frame(std::span<const std::byte> frame) {
+    if (const auto datagram = wire::parse_udp_packet(frame, nic::RxChecksum::unknown)) {
+      if (const auto wrong = datagrams_.left_device(*datagram)) violate(*wrong);
+      return;
+    }
     const auto packet = wire::parse_tcp_packet(frame, nic::RxChecksum::unknown);
     if (!packet) return violate(std::string("left the device: ") + wire::to_string(packet.error()));
     if (packet->payload.empty()) return;
@@ -228,6 +285,7 @@ class Oracle {
     if (submitted_ < options_.splices) return false;
     // What a lost completion holds is released when the device stops, and counted then.
     const bool may_lack = engine_.port().stats().lost_completions > 0;
+    if (datagrams_.splices_released() != datagrams_.splices() && !may_lack) return false;
     return std::all_of(connections_.begin(), connections_.end(), [may_lack](const auto& entry) {
       const ModelConnection& c = entry.second;
       return (c.released == c.submitted || may_lack) &&
@@ -237,6 +295,7 @@ class Oracle {
 
   void conclude() {
     const pagecache::CacheStats stats = engine_.cache().stats();
+    report_.datagrams_checked = datagrams_.datagrams_seen();
     report_.pages_preserved = stats.pages_preserved;
     report_.pages_redirected = stats.pages_redirected;
     const std::uint64_t left = engine_.port().stats().to_peer.sent;
@@ -287,6 +346,8 @@ class Oracle {
   OracleReport report_;
   std::map<std::uint16_t, ModelConnection> connections_;
   std::vector<ModelFile> files_;
+  std::vector<ModelFlow> flows_;
+  DatagramModel datagrams_;
   int submitted_ = 0;
   SimEngine engine_;
 };

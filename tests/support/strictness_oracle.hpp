@@ -15,7 +15,8 @@ namespace strictsend::testing {
 struct OracleOptions {
   std::uint64_t seed = 1;
   bool linear = false;
-  int splices = 60;  ///< to be submitted, over all connections
+  int splices = 60;        ///< to be submitted, over all connections and datagram flows
+  int datagram_flows = 0;  ///< beside the connections
   bool lossy = true;
   bool checksum_offload = false;
   bool segmentation = false;  ///< packets of up to 64 KiB, which the device cuts: with offload only
@@ -27,6 +28,7 @@ struct OracleReport {
   /// The first thing that was wrong, in words; nullopt: strict.
   std::optional<std::string> violation;
   std::uint64_t frames_checked = 0;
+  std::uint64_t datagrams_checked = 0;
   std::uint64_t retransmissions = 0;
   std::uint64_t pages_preserved = 0;
   std::uint64_t pages_redirected = 0;
@@ -36,6 +38,7 @@ struct OracleReport {
   /// Adds another run's counts to these.
   void add(const OracleReport& run) {
     frames_checked += run.frames_checked;
+    datagrams_checked += run.datagrams_checked;
     retransmissions += run.retransmissions;
     pages_preserved += run.pages_preserved;
     pages_redirected += run.pages_redirected;

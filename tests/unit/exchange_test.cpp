@@ -80,7 +80,7 @@ class Events : public ::testing::Test {
     std::vector<Event> events(at_most);
     events.resize(queue.take(
         events, [this](SpliceOp& op) { done.push_back(&op); },
-        [this](Flow& flow) { gone.push_back(&flow); }));
+        [this](AnyFlow& flow) { gone.push_back(&flow); }));
     return events;
   }
   Notifier notifier{UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))};
@@ -88,7 +88,7 @@ class Events : public ::testing::Test {
   FlowTable table{0, 4, 64, {1, 2}};
   SplicePool pool{4};
   std::vector<SpliceOp*> done;
-  std::vector<Flow*> gone;
+  std::vector<AnyFlow*> gone;
 };
 
 TEST_F(Events, closed_comes_after_the_last_splice_even_when_the_flow_was_queued_first) {
@@ -107,7 +107,7 @@ TEST_F(Events, closed_comes_after_the_last_splice_even_when_the_flow_was_queued_
   EXPECT_EQ(events[1].kind, Event::Kind::readable);
   EXPECT_EQ(events[2].kind, Event::Kind::closed);
   EXPECT_EQ(done, std::vector{&op});
-  EXPECT_EQ(gone, std::vector{&flow});
+  EXPECT_EQ(gone, std::vector<AnyFlow*>{&flow});
 }
 
 TEST_F(Events, closed_waits_for_a_splice_posted_between_taking_the_flow_and_reading_its_bits) {

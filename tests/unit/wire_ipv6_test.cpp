@@ -392,6 +392,30 @@ TEST(PacketTooBig, other_messages_and_other_packets_are_refused) {
       << "RFC 4443 3.2: the code is ignored";
 }
 
+TEST(PortUnreachable, rfc792_and_rfc4443_3_1_names_the_datagram) {
+  for (const FlowAddress* flow : {&ipv4_flow, &captured_flow}) {
+    const UdpHeaderTemplate header(*flow);
+    Bytes sent(header.header_bytes());
+    header.emit(sent, 0, 0);
+    const std::size_t ip_and_udp = ip_header_bytes(flow->source.family()) + udp_bytes;
+    const Bytes frame = test::port_unreachable(sent, ip_and_udp);
+    const auto error = parse_port_unreachable(frame);
+    ASSERT_TRUE(error) << to_string(error.error());
+    EXPECT_EQ(error->source, flow->source);
+    EXPECT_EQ(error->destination, flow->destination);
+    EXPECT_EQ(error->source_port, flow->source_port);
+    EXPECT_EQ(error->destination_port, flow->destination_port);
+
+    EXPECT_FALSE(parse_port_unreachable(test::port_unreachable(sent, ip_and_udp - 1)));
+    EXPECT_FALSE(parse_port_unreachable(sent));
+    EXPECT_EQ(error_refusal(frame), ParseError::icmp_type) << "no MTU";
+    const Bytes tcp = tcp_frame(*flow, {.flags = {.ack = true}});
+    EXPECT_EQ(parse_port_unreachable(test::port_unreachable(tcp, ip_and_udp)).error(),
+              ParseError::icmp_quoted)
+        << "a segment's";
+  }
+}
+
 // Neighbour discovery.
 
 const NeighbourPacket question{.source_mac = {2, 0, 0, 0, 0, 2},

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <strictsend/address.hpp>
+#include <strictsend/datagram.hpp>
 #include <strictsend/file.hpp>
 #include <strictsend/result.hpp>
 
@@ -78,9 +79,10 @@ struct EngineConfig {
   bool audit =
       false;  ///< checksum pages at freeze, verify at release: finds uncovered writers; slow
 
-  std::uint32_t max_connections = 4096;  ///< in total, dealt out evenly to the queues: one whose
-                                         ///< share is taken refuses more
-  std::uint32_t max_splices = 8192;      ///< submitted and not yet collected by poll
+  std::uint32_t max_connections = 4096;    ///< in total, dealt out evenly to the queues: one whose
+                                           ///< share is taken refuses more
+  std::uint32_t max_datagram_flows = 256;  ///< likewise; 0: none are wanted
+  std::uint32_t max_splices = 8192;        ///< submitted and not yet collected by poll
   std::uint32_t receive_buffer_bytes =
       16384;  ///< per connection; a power of two; when full, its window closes
   std::uint32_t idle_timeout_ms =
@@ -113,12 +115,17 @@ struct Splice {
 };
 
 struct SpliceResult {
-  int error = 0;  ///< 0, or ECANCELED, ECONNRESET, ETIMEDOUT, ENOBUFS (chosen as victim), ENETDOWN
-  std::uint64_t bytes_sent = 0;    ///< handed to the NIC for the first time
-  std::uint64_t bytes_acked = 0;   ///< acknowledged by the receiver
+  /// 0, or ECANCELED, ECONNRESET, ETIMEDOUT, ENOBUFS (chosen as victim), ENETDOWN; of datagrams
+  /// also EHOSTUNREACH (the next hop does not answer).
+  int error = 0;
+  std::uint64_t bytes_sent = 0;    ///< handed to the NIC for the first time; of datagrams those of
+                                   ///< the snapshot
+  std::uint64_t bytes_acked = 0;   ///< acknowledged by the receiver; of datagrams always 0
   std::uint64_t bytes_copied = 0;  ///< payload bytes that the engine copied in order to send them
   std::uint64_t pages_preserved =
       0;  ///< pages of the range whose old bytes a writer made the guard keep
+  std::uint64_t datagrams_sent = 0;     ///< handed to the NIC
+  std::uint64_t datagrams_dropped = 0;  ///< of those, that it says it did not send
 };
 
 struct Event {
@@ -126,12 +133,13 @@ struct Event {
     accepted,     ///< a new connection; `peer` is set
     readable,     ///< bytes wait in `receive`
     peer_closed,  ///< the peer has sent FIN: `receive` ends after what is buffered
-    closed,       ///< the connection is gone; `result.error` says why; its id is stale once this is
-                  ///< polled. Only a splice that was submitted after the connection had ended can
-                  ///< still follow it, with its `released` (ENOTCONN)
+    closed,  ///< the connection or datagram flow is gone; `result.error` says why; its id is stale
+             ///< once this is polled. Only a splice that was submitted after the connection had
+             ///< ended can still follow it, with its `released` (ENOTCONN)
     sent,         ///< the splice's last byte was handed to the NIC
-    released,     ///< the splice's bytes are acknowledged (or given up) and no descriptor refers to
-                  ///< them: the last event of a splice, exactly one for each successful submit.
+    released,     ///< the splice's bytes are acknowledged (of datagrams: sent), or given up, and no
+                  ///< descriptor refers to them: the last event of a splice, exactly one for each
+                  ///< successful submit.
                   ///< (`stop` says what becomes of it if the device never lets go.)
     device_lost,  ///< a NIC queue was stopped because of its device, which was removed or answers
                   ///< no more: once for an engine, of no connection. `result.error` is ENODEV or
@@ -140,7 +148,8 @@ struct Event {
                   ///< `stop`, and open another engine once the device is there again
   };
   Kind kind = Kind::accepted;
-  ConnectionId connection;
+  ConnectionId connection;       ///< that it is of, unless it is of a datagram flow:
+  DatagramFlowId datagram_flow;  ///< whose generation is 0 if it is not
   std::uint64_t user_data = 0;
   SpliceResult result;
   IpAddress peer_address;
@@ -175,6 +184,11 @@ struct EngineStats {
   std::uint64_t payload_bytes_sent = 0;          ///< of snapshots, retransmissions included
   std::uint64_t payload_bytes_copied =
       0;  ///< by the engine in order to send (linear form); preserving not counted
+  std::uint64_t datagram_flows_open = 0;  ///< gauge
+  std::uint64_t datagrams_sent = 0;       ///< whose snapshot bytes payload_bytes_… count too
+  std::uint64_t datagrams_dropped = 0;    ///< by the NIC, which says that it did not send them
+  std::uint64_t datagram_splices_unreachable = 0;  ///< given up: the next hop does not answer
+  std::uint64_t datagrams_refused = 0;  ///< peers' "port unreachable", where the engine sees them
   std::uint64_t splices_submitted = 0;
   std::uint64_t splices_released = 0;
   // Where the engine owns the interface:
@@ -292,6 +306,16 @@ class STRICTSEND_API Engine {
   Result<void> close(ConnectionId connection);
   Result<void> abort(ConnectionId connection);
 
+  /// A flow of datagrams to a peer. Which neighbour they go to is found out meanwhile: where a
+  /// kernel stands behind the port by asking it, now and every second, else by ARP or neighbour
+  /// discovery. What is submitted waits for that, and fails with EHOSTUNREACH when nobody answers
+  /// for some seconds. ENETUNREACH: there is no way to that address. EADDRINUSE: another flow here
+  /// has these ports and this peer. ENOBUFS: all max_datagram_flows are open.
+  Result<DatagramFlowId> open_datagram_flow(const DatagramFlowConfig& config);
+  /// Ends it after everything submitted has been sent; `abort` sends no more. Then comes `closed`.
+  Result<void> close(DatagramFlowId flow);
+  Result<void> abort(DatagramFlowId flow);
+
   /// Loads the whole file (waits for the disk). `flags` are those of File: O_RDONLY or O_RDWR for
   /// sync. The second form takes a descriptor, which the caller keeps.
   Result<File> open_file(const std::string& path, int flags);
@@ -304,8 +328,12 @@ class STRICTSEND_API Engine {
   /// Queues it on its connection; `frozen` is true when it returns. EAGAIN: too many splices, poll
   /// first. ENOTCONN: the connection is gone; the snapshot is given up.
   Result<std::uint64_t> submit(Splice splice);
+  /// The same for datagrams, one splice of a flow behind the other. EMSGSIZE: a datagram with this
+  /// header would not fit the port's MTU.
+  Result<std::uint64_t> submit(DatagramSplice splice);
   /// Takes back a splice. One of which nothing was sent yet leaves the stream as if it had not been
-  /// submitted; otherwise the connection is reset. Either way its `released` comes, with ECANCELED.
+  /// submitted; otherwise the connection is reset. Of datagrams, what was not sent yet is not.
+  /// Either way its `released` comes, with ECANCELED, unless all of it had been sent.
   Result<void> cancel(std::uint64_t splice_id);
 
   [[nodiscard]] EngineStats stats() const;

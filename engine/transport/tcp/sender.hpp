@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "base/clock.hpp"
+#include "engine/transport/pacer.hpp"
 #include "engine/transport/tcp/congestion_control.hpp"
 #include "engine/transport/tcp/delivery_rate.hpp"
-#include "engine/transport/tcp/pacer.hpp"
 #include "engine/transport/tcp/prr.hpp"
 #include "engine/transport/tcp/rack.hpp"
 #include "engine/transport/tcp/rtt_estimator.hpp"
@@ -318,7 +318,7 @@ class Sender {
   RttEstimator rtt_;
   WindowedMin rtt_min_;
   DeliveryRate rate_;
-  Pacer pacer_;
+  transport::Pacer pacer_;
   CongestionControl congestion_;
   SenderCounters counters_;
 };

@@ -6,7 +6,7 @@
 
 #include "base/clock.hpp"
 
-namespace strictsend::tcp {
+namespace strictsend::transport {
 
 /// Spreads what is sent over time: the generic cell rate algorithm (ITU-T I.371 annex A), so that
 /// what came late is made up for, and no burst is longer than the tolerance. Pure.
@@ -43,4 +43,4 @@ class Pacer {
   Time arrival_;
 };
 
-}  // namespace strictsend::tcp
+}  // namespace strictsend::transport

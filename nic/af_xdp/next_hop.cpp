@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nic/af_xdp/next_hop.hpp"
+
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include <libmnl/libmnl.h>
+
+#include "nic/af_xdp/netdev.hpp"
+
+namespace strictsend::nic::af_xdp {
+namespace {
+
+struct CloseSocket {
+  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+};
+using NetlinkSocket = std::unique_ptr<mnl_socket, CloseSocket>;
+
+std::uint8_t family_of(const IpAddress& address) {
+  return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+std::optional<IpAddress> address_in(std::span<const std::uint8_t> bytes) {
+  if (bytes.size() == Ipv4Address{}.size()) {
+    Ipv4Address address{};
+    std::ranges::copy(bytes, address.begin());
+    return address;
+  }
+  Ipv6Address address{};
+  if (bytes.size() != address.size()) return std::nullopt;
+  std::ranges::copy(bytes, address.begin());
+  return address;
+}
+
+std::span<const std::uint8_t> payload_of(const nlattr* attribute) {
+  return {static_cast<const std::uint8_t*>(mnl_attr_get_payload(attribute)),
+          mnl_attr_get_payload_len(attribute)};
+}
+
+void put_address(nlmsghdr* header, std::uint16_t type, const IpAddress& address) {
+  mnl_attr_put(header, type, address.bytes().size(), address.bytes().data());
+}
+
+/// One request, which `Body` stands in front of, and its answer, in one buffer.
+template <class Body>
+struct Exchange {
+  alignas(nlmsghdr) std::array<char, 8192> buffer{};
+  nlmsghdr* header = nullptr;
+  Body* body = nullptr;
+
+  Exchange(std::uint16_t type, std::uint16_t flags) {
+    header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = type;
+    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+    header->nlmsg_seq = 1;
+    body = static_cast<Body*>(mnl_nlmsg_put_extra_header(header, sizeof(Body)));
+  }
+
+  /// Hands the answer's body to `on_body` and its attributes to `on_attribute`; an errno.
+  template <class OnBody, class OnAttribute>
+  int run(mnl_socket* socket, OnBody& on_body, OnAttribute& on_attribute) {
+    if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0) return errno;
+    struct Visitors {
+      OnBody& body;
+      OnAttribute& attribute;
+    } visitors{on_body, on_attribute};
+    const auto on_message = [](const nlmsghdr* answer, void* data) {
+      auto& visit = *static_cast<Visitors*>(data);
+      visit.body(*static_cast<const Body*>(mnl_nlmsg_get_payload(answer)));
+      const auto each = [](const nlattr* attribute, void* inner) {
+        (*static_cast<OnAttribute*>(inner))(attribute);
+        return MNL_CB_OK;
+      };
+      return mnl_attr_parse(answer, sizeof(Body), each, &visit.attribute);
+    };
+    int state = MNL_CB_OK;
+    while (state > MNL_CB_STOP) {
+      const ssize_t got = mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
+      if (got <= 0) return errno;
+      state = mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), 1,
+                         mnl_socket_get_portid(socket), on_message, &visitors);
+    }
+    return state == MNL_CB_STOP ? 0 : errno;
+  }
+};
+
+tl::unexpected<Error> no_way(const IpAddress& peer, const std::string& device, int error) {
+  return fail("route to " + to_string(peer), error,
+              "the kernel has none over " + device + ": add one (ip route add), or open the port " +
+                  "that leads there");
+}
+
+/// The neighbour that packets for the peer go to.
+Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::string& device,
+                        std::uint32_t index) {
+  std::uint8_t type = RTN_UNSPEC;
+  std::uint32_t out = 0;
+  IpAddress hop = peer;
+  auto on_body = [&type](const rtmsg& answer) { type = answer.rtm_type; };
+  auto on_attribute = [&](const nlattr* attribute) {
+    std::optional<IpAddress> gateway;
+    switch (mnl_attr_get_type(attribute)) {
+      case RTA_OIF:
+        out = mnl_attr_get_u32(attribute);
+        break;
+      case RTA_GATEWAY:
+        gateway = address_in(payload_of(attribute));
+        break;
+      case RTA_VIA:  // a gateway of the other family (RFC 8950): the address is behind its name
+        if (payload_of(attribute).size() > sizeof(rtvia))
+          gateway = address_in(payload_of(attribute).subspan(sizeof(rtvia)));
+        break;
+      default:
+        break;
+    }
+    hop = gateway.value_or(hop);
+  };
+  const auto ask = [&](std::uint32_t flags) {
+    Exchange<rtmsg> exchange(RTM_GETROUTE, 0);
+    exchange.body->rtm_family = family_of(peer);
+    exchange.body->rtm_dst_len = static_cast<std::uint8_t>(peer.bytes().size() * 8);
+    exchange.body->rtm_flags = flags;
+    put_address(exchange.header, RTA_DST, peer);
+    mnl_attr_put_u32(exchange.header, RTA_OIF, index);
+    return exchange.run(socket, on_body, on_attribute);
+  };
+  // Told an interface, IPv4 takes everybody for a neighbour there whom no route knows: so first
+  // whether there is a route at all.
+  if (const int error = ask(RTM_F_FIB_MATCH); error != 0) return no_way(peer, device, error);
+  hop = peer;
+  if (const int error = ask(0); error != 0) return no_way(peer, device, error);
+  if (type != RTN_UNICAST) {
+    return fail("route to " + to_string(peer), EINVAL,
+                "it is an address of this machine, or no single host's");
+  }
+  if (out != index) return no_way(peer, device, ENETUNREACH);
+  return hop;
+}
+
+NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
+  std::uint16_t state = NUD_NONE;
+  NextHop hop;
+  bool has_mac = false;
+  auto on_body = [&state](const ndmsg& answer) { state = answer.ndm_state; };
+  auto on_attribute = [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) != NDA_LLADDR) return;
+    const std::span<const std::uint8_t> mac = payload_of(attribute);
+    has_mac = mac.size() == hop.mac.size();
+    if (has_mac) std::ranges::copy(mac, hop.mac.begin());
+  };
+  Exchange<ndmsg> exchange(RTM_GETNEIGH, 0);
+  exchange.body->ndm_family = family_of(neighbour);
+  exchange.body->ndm_ifindex = static_cast<int>(index);
+  put_address(exchange.header, NDA_DST, neighbour);
+  // ENOENT: nobody has asked yet.
+  if (exchange.run(socket, on_body, on_attribute) != 0) return {};
+  constexpr std::uint16_t valid =
+      NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
+  if ((state & valid) != 0 && has_mac) {
+    hop.state = NextHop::State::found;
+    return hop;
+  }
+  return {(state & NUD_FAILED) != 0 ? NextHop::State::unreachable : NextHop::State::asking, {}};
+}
+
+/// What the kernel does for a packet of its own: asks for who is not known, confirms who is stale.
+void use(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
+  auto ignore = [](const auto&) {};
+  Exchange<ndmsg> exchange(RTM_NEWNEIGH, NLM_F_CREATE);
+  exchange.body->ndm_family = family_of(neighbour);
+  exchange.body->ndm_ifindex = static_cast<int>(index);
+  exchange.body->ndm_flags = NTF_USE;
+  put_address(exchange.header, NDA_DST, neighbour);
+  exchange.run(socket, ignore, ignore);
+}
+
+}  // namespace
+
+Result<NextHop> kernel_next_hop(const std::string& interface, const RouteQuery& query) {
+  std::string device = interface;
+  if (query.vlan_id) {
+    std::optional<std::string> above = vlan_device(interface, *query.vlan_id);
+    if (!above) {
+      return fail("route to " + to_string(query.peer), ENODEV,
+                  "the kernel has no device for this VLAN on " + interface +
+                      " and so does not know who is there: add one (ip link add link)");
+    }
+    device = std::move(*above);
+  }
+  const std::uint32_t index = ::if_nametoindex(device.c_str());
+  if (index == 0) return fail("route to " + to_string(query.peer), errno, device + " is gone");
+  const NetlinkSocket socket(mnl_socket_open(NETLINK_ROUTE));
+  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0)
+    return fail("netlink socket", errno, "raise RLIMIT_NOFILE (ulimit -n)");
+  const Result<IpAddress> neighbour = route(socket.get(), query.peer, device, index);
+  if (!neighbour) return tl::unexpected(neighbour.error());
+  const NextHop hop = look_up(socket.get(), *neighbour, index);
+  use(socket.get(), *neighbour, index);
+  return hop;
+}
+
+}  // namespace strictsend::nic::af_xdp
