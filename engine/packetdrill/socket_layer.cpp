@@ -414,6 +414,7 @@ long SocketLayer::netdev_receive(std::span<std::byte> into, std::size_t& bytes, 
 long SocketLayer::sleep(Duration duration) {
   Call call(*this);
   time_.pass(call.lock, time_.now() + duration, [] { return false; });
+  time_.let_returned_go_on(call.lock);
   return 0;
 }
 

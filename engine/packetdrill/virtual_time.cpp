@@ -13,11 +13,22 @@ namespace {
 // reached.
 constexpr auto return_limit = std::chrono::seconds(10);
 constexpr auto wait_limit = std::chrono::seconds(60);
+constexpr auto going_on_time = std::chrono::milliseconds(2);
 
 }  // namespace
 
 void VirtualTime::enter() {
-  if (std::erase(returning_, std::this_thread::get_id()) > 0) changed_.notify_all();
+  if (std::erase(returning_, std::this_thread::get_id()) == 0) return;
+  has_returned_ = true;
+  changed_.notify_all();
+}
+
+void VirtualTime::let_returned_go_on(Lock& lock) {
+  if (!has_returned_) return;
+  has_returned_ = false;
+  lock.unlock();
+  std::this_thread::sleep_for(going_on_time);
+  lock.lock();
 }
 
 void VirtualTime::release_waits(Lock& lock) {

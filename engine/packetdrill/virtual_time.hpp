@@ -46,6 +46,9 @@ class VirtualTime {
 
   /// Lets time pass until `until`, or until the condition holds.
   bool pass(Lock& lock, Time until, const Condition& condition);
+  /// At the end of a sleep: gives whose wait ended since the last one real time to note its result.
+  /// packetdrill's threads do that under a lock of its own, which it lets go of while it sleeps.
+  void let_returned_go_on(Lock& lock);
   /// Waits for the condition as the thread's part is (above); false: the deadline came first.
   bool wait(Lock& lock, Time deadline, const Condition& condition);
 
@@ -61,6 +64,7 @@ class VirtualTime {
   const std::thread::id main_thread_;
   std::condition_variable changed_;
   std::vector<Wait*> waits_;
+  bool has_returned_ = false;               ///< somebody, since the last sleep
   std::vector<std::thread::id> returning_;  ///< their waits are over; the clock stands for them
 };
 
