@@ -124,8 +124,8 @@ TEST_P(InteropSizes, packets_fill_a_link_of_any_mtu_up_to_a_page) {
     const std::vector<std::uint32_t> sent = sent_ip_bytes();
     ASSERT_FALSE(sent.empty());
     const std::uint32_t largest = *std::max_element(sent.begin(), sent.end());
-    // What the client sends must fit a receive buffer, a page without the kernel's headroom; what is
-    // sent to it is as large as the MTU.
+    // What the client sends must fit a receive buffer, a page without the kernel's headroom; what
+    // is sent to it is as large as the MTU.
     EXPECT_LE(largest, mtu_bytes);
     EXPECT_GE(largest, mtu_bytes - 100);
   }

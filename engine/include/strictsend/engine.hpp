@@ -136,7 +136,7 @@ struct Event {
     closed,  ///< the connection or datagram flow is gone; `result.error` says why; its id is stale
              ///< once this is polled. Only a splice that was submitted after the connection had
              ///< ended can still follow it, with its `released` (ENOTCONN)
-    sent,         ///< the splice's last byte was handed to the NIC
+    sent,    ///< the splice's last byte was handed to the NIC
     released,     ///< the splice's bytes are acknowledged (of datagrams: sent), or given up, and no
                   ///< descriptor refers to them: the last event of a splice, exactly one for each
                   ///< successful submit.
