@@ -25,9 +25,12 @@ std::uint64_t offloads_of(const nic::PortCapabilities& can) {
 
 /// What the first mbuf's flags and lengths ask for.
 void read_requests(const rte_mbuf& head, nic::TxPacket& packet) {
-  if ((head.ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM)
-    packet.checksum = {static_cast<std::uint16_t>(head.l2_len + head.l3_len),
-                       offsetof(wire::TcpLayout, checksum)};
+  const auto start_bytes = static_cast<std::uint16_t>(head.l2_len + head.l3_len);
+  const std::uint64_t sums = head.ol_flags & RTE_MBUF_F_TX_L4_MASK;
+  if (sums == RTE_MBUF_F_TX_TCP_CKSUM)
+    packet.checksum = {start_bytes, offsetof(wire::TcpLayout, checksum)};
+  if (sums == RTE_MBUF_F_TX_UDP_CKSUM)
+    packet.checksum = {start_bytes, offsetof(wire::UdpLayout, checksum)};
   if ((head.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0)
     packet.segmentation = {static_cast<std::uint16_t>(head.l2_len + head.l3_len + head.l4_len),
                            static_cast<std::uint16_t>(head.tso_segsz)};
