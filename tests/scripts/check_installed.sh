@@ -37,4 +37,7 @@ expect() { # expect EXIT_CODE TEXT COMMAND…: it ends so, and says so
 }
 expect 2 "usage: send_file" ./send_file
 expect 1 "nosuchnic0" ./send_file af_xdp:nosuchnic0 7000 send_file.cpp
+expect 2 "usage: send_datagrams" ./send_datagrams
+expect 1 "port" ./send_datagrams discard: 192.0.2.2 0 send_file.cpp
+expect 0 "error 0" ./send_datagrams discard: 192.0.2.2 5000 send_file.cpp
 echo "every example runs"
