@@ -20,10 +20,10 @@
 namespace strictsend::nic::af_xdp {
 namespace {
 
-struct CloseSocket {
+struct CloseRouteSocket {
   void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
 };
-using NetlinkSocket = std::unique_ptr<mnl_socket, CloseSocket>;
+using RouteSocket = std::unique_ptr<mnl_socket, CloseRouteSocket>;
 
 std::uint8_t family_of(const IpAddress& address) {
   return address.is_v4() ? AF_INET : AF_INET6;
@@ -52,12 +52,12 @@ void put_address(nlmsghdr* header, std::uint16_t type, const IpAddress& address)
 
 /// One request, which `Body` stands in front of, and its answer, in one buffer.
 template <class Body>
-struct Exchange {
+struct RouteExchange {
   alignas(nlmsghdr) std::array<char, 8192> buffer{};
   nlmsghdr* header = nullptr;
   Body* body = nullptr;
 
-  Exchange(std::uint16_t type, std::uint16_t flags) {
+  RouteExchange(std::uint16_t type, std::uint16_t flags) {
     header = mnl_nlmsg_put_header(buffer.data());
     header->nlmsg_type = type;
     header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
@@ -125,7 +125,7 @@ Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::st
     hop = gateway.value_or(hop);
   };
   const auto ask = [&](std::uint32_t flags) {
-    Exchange<rtmsg> exchange(RTM_GETROUTE, 0);
+    RouteExchange<rtmsg> exchange(RTM_GETROUTE, 0);
     exchange.body->rtm_family = family_of(peer);
     exchange.body->rtm_dst_len = static_cast<std::uint8_t>(peer.bytes().size() * 8);
     exchange.body->rtm_flags = flags;
@@ -157,7 +157,7 @@ NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t in
     has_mac = mac.size() == hop.mac.size();
     if (has_mac) std::ranges::copy(mac, hop.mac.begin());
   };
-  Exchange<ndmsg> exchange(RTM_GETNEIGH, 0);
+  RouteExchange<ndmsg> exchange(RTM_GETNEIGH, 0);
   exchange.body->ndm_family = family_of(neighbour);
   exchange.body->ndm_ifindex = static_cast<int>(index);
   put_address(exchange.header, NDA_DST, neighbour);
@@ -175,7 +175,7 @@ NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t in
 /// What the kernel does for a packet of its own: asks for who is not known, confirms who is stale.
 void use(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
   auto ignore = [](const auto&) {};
-  Exchange<ndmsg> exchange(RTM_NEWNEIGH, NLM_F_CREATE);
+  RouteExchange<ndmsg> exchange(RTM_NEWNEIGH, NLM_F_CREATE);
   exchange.body->ndm_family = family_of(neighbour);
   exchange.body->ndm_ifindex = static_cast<int>(index);
   exchange.body->ndm_flags = NTF_USE;
@@ -198,7 +198,7 @@ Result<NextHop> kernel_next_hop(const std::string& interface, const RouteQuery& 
   }
   const std::uint32_t index = ::if_nametoindex(device.c_str());
   if (index == 0) return fail("route to " + to_string(query.peer), errno, device + " is gone");
-  const NetlinkSocket socket(mnl_socket_open(NETLINK_ROUTE));
+  const RouteSocket socket(mnl_socket_open(NETLINK_ROUTE));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0)
     return fail("netlink socket", errno, "raise RLIMIT_NOFILE (ulimit -n)");
   const Result<IpAddress> neighbour = route(socket.get(), query.peer, device, index);
