@@ -3,74 +3,40 @@
 
 #include <linux/genetlink.h>
 
-#include <array>
-#include <memory>
-
-#include <libmnl/libmnl.h>
-
 #include "nic/af_xdp/kernel_abi.hpp"
+#include "nic/af_xdp/netlink.hpp"
 
 namespace strictsend::nic::af_xdp {
 namespace {
 
-struct CloseSocket {
-  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
-using NetlinkSocket = std::unique_ptr<mnl_socket, CloseSocket>;
-
-/// One request and its answer, in one buffer. Big enough for what is asked here.
-struct Exchange {
-  alignas(nlmsghdr) std::array<char, 8192> buffer{};
-  nlmsghdr* header = nullptr;
-
-  Exchange(std::uint16_t family, std::uint8_t command, std::uint8_t version) {
-    header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = family;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    header->nlmsg_seq = 1;
-    auto* generic =
-        static_cast<genlmsghdr*>(mnl_nlmsg_put_extra_header(header, sizeof(genlmsghdr)));
-    generic->cmd = command;
-    generic->version = version;
-  }
-
-  /// Sends it and hands the attributes of each answer to `attribute`; false: refused.
-  template <class Visitor>
-  bool run(mnl_socket* socket, Visitor& visitor) {
-    if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0) return false;
-    const auto on_message = [](const nlmsghdr* answer, void* data) {
-      const auto on_attribute = [](const nlattr* attribute, void* inner) {
-        (*static_cast<Visitor*>(inner))(attribute);
-        return MNL_CB_OK;
-      };
-      return mnl_attr_parse(answer, sizeof(genlmsghdr), on_attribute, data);
-    };
-    int state = MNL_CB_OK;
-    while (state > MNL_CB_STOP) {
-      const ssize_t got = mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
-      if (got <= 0) return false;
-      state = mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), 1,
-                         mnl_socket_get_portid(socket), on_message, &visitor);
-    }
-    return state == MNL_CB_STOP;
-  }
-};
+/// Asks generic netlink's `family`, and hands the attributes of each answer to `visitor`.
+template <class Put, class Visitor>
+bool ask(mnl_socket* socket, std::uint16_t family, std::uint8_t command, const Put& put,
+         Visitor& visitor) {
+  NetlinkExchange<genlmsghdr> exchange(family);
+  exchange.body->cmd = command;
+  exchange.body->version = 1;
+  put(exchange.header);
+  auto ignore = [](const genlmsghdr&) {};
+  return exchange.run(socket, ignore, visitor) == 0;
+}
 
 std::uint16_t find_family(mnl_socket* socket) {
   std::uint16_t id = 0;
   auto visitor = [&id](const nlattr* attribute) {
     if (mnl_attr_get_type(attribute) == CTRL_ATTR_FAMILY_ID) id = mnl_attr_get_u16(attribute);
   };
-  Exchange exchange(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
-  mnl_attr_put_strz(exchange.header, CTRL_ATTR_FAMILY_NAME, abi::netdev_family);
-  return exchange.run(socket, visitor) ? id : std::uint16_t{0};
+  const auto put = [](nlmsghdr* header) {
+    mnl_attr_put_strz(header, CTRL_ATTR_FAMILY_NAME, abi::netdev_family);
+  };
+  return ask(socket, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, put, visitor) ? id : std::uint16_t{0};
 }
 
 }  // namespace
 
 std::optional<NetdevFeatures> query_netdev_features(std::uint32_t interface_index) {
-  const NetlinkSocket socket(mnl_socket_open(NETLINK_GENERIC));
-  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0) return std::nullopt;
+  const NetlinkSocket socket = open_netlink(NETLINK_GENERIC);
+  if (!socket) return std::nullopt;
   const std::uint16_t family = find_family(socket.get());
   if (family == 0) return std::nullopt;
 
@@ -90,9 +56,10 @@ std::optional<NetdevFeatures> query_netdev_features(std::uint32_t interface_inde
         break;
     }
   };
-  Exchange exchange(family, abi::netdev_cmd_dev_get, 1);
-  mnl_attr_put_u32(exchange.header, abi::netdev_attr_ifindex, interface_index);
-  if (!exchange.run(socket.get(), visitor)) return std::nullopt;
+  const auto put = [interface_index](nlmsghdr* header) {
+    mnl_attr_put_u32(header, abi::netdev_attr_ifindex, interface_index);
+  };
+  if (!ask(socket.get(), family, abi::netdev_cmd_dev_get, put, visitor)) return std::nullopt;
   return features;
 }
 

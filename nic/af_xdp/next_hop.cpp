@@ -6,24 +6,17 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
-#include <memory>
 #include <optional>
 #include <span>
 
 #include <libmnl/libmnl.h>
 
 #include "nic/af_xdp/netdev.hpp"
+#include "nic/af_xdp/netlink.hpp"
 
 namespace strictsend::nic::af_xdp {
 namespace {
-
-struct CloseRouteSocket {
-  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
-using RouteSocket = std::unique_ptr<mnl_socket, CloseRouteSocket>;
 
 std::uint8_t family_of(const IpAddress& address) {
   return address.is_v4() ? AF_INET : AF_INET6;
@@ -49,49 +42,6 @@ std::span<const std::uint8_t> payload_of(const nlattr* attribute) {
 void put_address(nlmsghdr* header, std::uint16_t type, const IpAddress& address) {
   mnl_attr_put(header, type, address.bytes().size(), address.bytes().data());
 }
-
-/// One request, which `Body` stands in front of, and its answer, in one buffer.
-template <class Body>
-struct RouteExchange {
-  alignas(nlmsghdr) std::array<char, 8192> buffer{};
-  nlmsghdr* header = nullptr;
-  Body* body = nullptr;
-
-  RouteExchange(std::uint16_t type, std::uint16_t flags) {
-    header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = type;
-    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
-    header->nlmsg_seq = 1;
-    body = static_cast<Body*>(mnl_nlmsg_put_extra_header(header, sizeof(Body)));
-  }
-
-  /// Hands the answer's body to `on_body` and its attributes to `on_attribute`; an errno.
-  template <class OnBody, class OnAttribute>
-  int run(mnl_socket* socket, OnBody& on_body, OnAttribute& on_attribute) {
-    if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0) return errno;
-    struct Visitors {
-      OnBody& body;
-      OnAttribute& attribute;
-    } visitors{on_body, on_attribute};
-    const auto on_message = [](const nlmsghdr* answer, void* data) {
-      auto& visit = *static_cast<Visitors*>(data);
-      visit.body(*static_cast<const Body*>(mnl_nlmsg_get_payload(answer)));
-      const auto each = [](const nlattr* attribute, void* inner) {
-        (*static_cast<OnAttribute*>(inner))(attribute);
-        return MNL_CB_OK;
-      };
-      return mnl_attr_parse(answer, sizeof(Body), each, &visit.attribute);
-    };
-    int state = MNL_CB_OK;
-    while (state > MNL_CB_STOP) {
-      const ssize_t got = mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
-      if (got <= 0) return errno;
-      state = mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), 1,
-                         mnl_socket_get_portid(socket), on_message, &visitors);
-    }
-    return state == MNL_CB_STOP ? 0 : errno;
-  }
-};
 
 tl::unexpected<Error> no_way(const IpAddress& peer, const std::string& device, int error) {
   return fail("route to " + to_string(peer), error,
@@ -125,7 +75,7 @@ Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::st
     hop = gateway.value_or(hop);
   };
   const auto ask = [&](std::uint32_t flags) {
-    RouteExchange<rtmsg> exchange(RTM_GETROUTE, 0);
+    NetlinkExchange<rtmsg> exchange(RTM_GETROUTE);
     exchange.body->rtm_family = family_of(peer);
     exchange.body->rtm_dst_len = static_cast<std::uint8_t>(peer.bytes().size() * 8);
     exchange.body->rtm_flags = flags;
@@ -157,7 +107,7 @@ NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t in
     has_mac = mac.size() == hop.mac.size();
     if (has_mac) std::ranges::copy(mac, hop.mac.begin());
   };
-  RouteExchange<ndmsg> exchange(RTM_GETNEIGH, 0);
+  NetlinkExchange<ndmsg> exchange(RTM_GETNEIGH);
   exchange.body->ndm_family = family_of(neighbour);
   exchange.body->ndm_ifindex = static_cast<int>(index);
   put_address(exchange.header, NDA_DST, neighbour);
@@ -175,7 +125,7 @@ NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t in
 /// What the kernel does for a packet of its own: asks for who is not known, confirms who is stale.
 void use(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
   auto ignore = [](const auto&) {};
-  RouteExchange<ndmsg> exchange(RTM_NEWNEIGH, NLM_F_CREATE);
+  NetlinkExchange<ndmsg> exchange(RTM_NEWNEIGH, NLM_F_CREATE);
   exchange.body->ndm_family = family_of(neighbour);
   exchange.body->ndm_ifindex = static_cast<int>(index);
   exchange.body->ndm_flags = NTF_USE;
@@ -198,9 +148,8 @@ Result<NextHop> kernel_next_hop(const std::string& interface, const RouteQuery& 
   }
   const std::uint32_t index = ::if_nametoindex(device.c_str());
   if (index == 0) return fail("route to " + to_string(query.peer), errno, device + " is gone");
-  const RouteSocket socket(mnl_socket_open(NETLINK_ROUTE));
-  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0)
-    return fail("netlink socket", errno, "raise RLIMIT_NOFILE (ulimit -n)");
+  const NetlinkSocket socket = open_netlink(NETLINK_ROUTE);
+  if (!socket) return fail("netlink socket", errno, "raise RLIMIT_NOFILE (ulimit -n)");
   const Result<IpAddress> neighbour = route(socket.get(), query.peer, device, index);
   if (!neighbour) return tl::unexpected(neighbour.error());
   const NextHop hop = look_up(socket.get(), *neighbour, index);
