@@ -23,8 +23,6 @@
 namespace strictsend::relay {
 namespace {
 
-constexpr std::size_t sent_slot_bytes = 2048;
-constexpr std::uint32_t sent_slot_count = 1 << 16;
 constexpr std::size_t receive_burst = 256;  // of one direction, before the other gets its turn
 constexpr Duration late_after = milliseconds(1);
 constexpr Duration publish_interval = milliseconds(100);
@@ -35,12 +33,15 @@ constexpr Duration sleep_max = milliseconds(100);
 /// Memory for packets that are under way.
 class Slots {
  public:
-  Slots() : bytes_(std::make_unique_for_overwrite<std::byte[]>(sent_slot_bytes * sent_slot_count)) {
-    for (std::uint32_t slot = sent_slot_count; slot > 0; --slot)
+  static constexpr std::size_t bytes_each = 2048;
+  static constexpr std::uint32_t count = 1 << 16;
+
+  Slots() : bytes_(std::make_unique_for_overwrite<std::byte[]>(bytes_each * count)) {
+    for (std::uint32_t slot = count; slot > 0; --slot)
       free_.push_back(slot - 1);
   }
   [[nodiscard]] std::span<std::byte> operator[](std::uint32_t slot) {
-    return {&bytes_[slot * sent_slot_bytes], sent_slot_bytes};
+    return {&bytes_[slot * bytes_each], bytes_each};
   }
   std::optional<std::uint32_t> take() {
     if (free_.empty()) return std::nullopt;
@@ -209,7 +210,7 @@ class Relay::Loop {
   std::array<PacketPort, 2> ports_;
   std::array<Direction, 2> directions_;
   Slots slots_;
-  std::array<std::byte, sent_slot_bytes> spare_room_;
+  std::array<std::byte, Slots::bytes_each> spare_room_;
   const int stop_fd_;
   bool stopped_ = false;
   Time now_;
