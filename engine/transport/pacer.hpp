@@ -27,7 +27,6 @@ class Pacer {
   /// When the next byte may go.
   [[nodiscard]] Time release_at() const { return rate_ == 0 ? Time{} : arrival_ - tolerance_; }
   [[nodiscard]] bool allows(Time now) const { return release_at() <= now; }
-  [[nodiscard]] std::uint64_t rate() const { return rate_; }
 
  private:
   /// Timers fire late; what a shorter tolerance forgets is lost to the rate.

@@ -120,9 +120,7 @@ void Cubic::on_ack(const AckSample& ack) {
 }
 
 void Cubic::remember() {
-  const std::uint32_t cwnd = window_.cwnd_bytes;
-  // A reduction that is not carried out yet is not taken back with the one after it.
-  before_ = {.cwnd_bytes = reducing_ ? std::min(cwnd, window_.ssthresh_bytes) : cwnd,
+  before_ = {.cwnd_bytes = cwnd_to_restore(),
              .ssthresh_bytes = window_.ssthresh_bytes,
              .w_max_bytes = w_max_bytes_,
              .cwnd_prior_bytes = cwnd_prior_bytes_,

@@ -3,8 +3,7 @@
 
 #include <cstdint>
 
-#include "engine/transport/tcp/congestion.hpp"
-#include "engine/transport/tcp/hystart.hpp"
+#include "engine/transport/tcp/loss_based.hpp"
 
 namespace strictsend::tcp {
 
@@ -21,20 +20,12 @@ namespace strictsend::tcp {
 ///           |   /
 ///           +--------------K--------> t
 ///
-/// Time in which the window was not in use does not count. During recovery the window is not here:
-/// RFC 6937 steers it.
+/// Time in which the window was not in use does not count.
 ///
 /// A value inside the sender; pure.
-class Cubic {
+class Cubic : public LossBased {
  public:
-  static constexpr bool uses_prr = true;
-
-  explicit Cubic(std::uint32_t mss_bytes) : window_(mss_bytes) {}
-
-  [[nodiscard]] std::uint32_t cwnd_bytes() const { return window_.cwnd_bytes; }
-  [[nodiscard]] std::uint32_t ssthresh_bytes() const { return window_.ssthresh_bytes; }
-  [[nodiscard]] std::uint32_t restart_window_bytes() const { return window_.restart_bytes(); }
-  [[nodiscard]] std::uint64_t pacing_rate() const { return 0; }
+  explicit Cubic(std::uint32_t mss_bytes) : LossBased(mss_bytes) {}
 
   void on_ack(const AckSample& ack);
   void on_congestion(CongestionCause cause, std::uint32_t in_flight_bytes, Time now);
@@ -42,8 +33,6 @@ class Cubic {
   void on_timeout(std::uint32_t in_flight_bytes, bool repeated, Time now);
   void undo(Time now);
   void on_idle(Time now);
-  void start_with_one_segment() { window_.cwnd_bytes = window_.mss_bytes; }
-  void set_mss(std::uint32_t mss_bytes) { window_.set_mss(mss_bytes); }
 
  private:
   /// One stage of congestion avoidance.
@@ -69,9 +58,6 @@ class Cubic {
   void grow_like_reno(std::uint32_t acked_bytes);
   [[nodiscard]] std::uint32_t curve_bytes(Duration t) const;
 
-  CongestionWindow window_;
-  HyStart slow_start_;
-  bool reducing_ = false;  // between on_congestion and on_recovered: ssthresh is set, cwnd not yet
   std::uint32_t w_max_bytes_ = 0;       // 0: unknown
   std::uint32_t cwnd_prior_bytes_ = 0;  // when ssthresh was last set
   Epoch epoch_;

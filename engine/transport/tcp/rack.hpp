@@ -51,7 +51,6 @@ class Rack {
   /// Step 6.3: at a time-out, whether a transmission counts as lost.
   [[nodiscard]] bool expired(const Run& run, Time now, Duration rtt_min, Duration srtt) const;
 
-  [[nodiscard]] bool reordering_seen() const { return reordering_seen_; }
   [[nodiscard]] Duration rtt() const { return rtt_; }
 
  private:

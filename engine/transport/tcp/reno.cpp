@@ -30,9 +30,7 @@ void Reno::on_ack(const AckSample& ack) {
 }
 
 void Reno::remember() {
-  // A reduction that is not carried out yet is not taken back with the one after it.
-  undo_cwnd_ =
-      reducing_ ? std::min(window_.cwnd_bytes, window_.ssthresh_bytes) : window_.cwnd_bytes;
+  undo_cwnd_ = cwnd_to_restore();
   undo_ssthresh_ = window_.ssthresh_bytes;
 }
 

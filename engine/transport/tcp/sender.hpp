@@ -241,6 +241,8 @@ class Sender {
   void enter_cwr(Time now);
   void reduce(CongestionCause cause, Time now);
   void leave_reduction(Time now);
+  void open_phase();
+  void loss_phase();
   [[nodiscard]] bool was_spurious(const AckIn& ack, const Feedback& feedback, Time now) const;
   void undo(Time now);
   void arm_undo();

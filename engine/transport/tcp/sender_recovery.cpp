@@ -111,10 +111,23 @@ void Sender::enter_cwr(Time now) {
 void Sender::leave_reduction(Time now) {
   if (reducing()) congestion_.on_recovered(in_flight_bytes(), now);
   if (phase_ == Phase::recovery) rack_.recovery_ended();
+  open_phase();
+}
+
+void Sender::open_phase() {
   phase_ = Phase::open;
   retransmit_now_ = false;
-  duplicates_ = 0;
-  duplicate_bytes_ = 0;
+  duplicates_ = duplicate_bytes_ = 0;
+}
+
+/// What is marked lost by now goes again, the first of it at once.
+void Sender::loss_phase() {
+  phase_ = Phase::loss;
+  recover_ = nxt_;
+  retransmit_now_ = true;
+  duplicates_ = duplicate_bytes_ = 0;
+  tail_probe_ = {};
+  probe_deadline_ = reorder_deadline_ = Time::never();
 }
 
 /// An acknowledgement that answers the first transmission of what was sent again (RFC 3522 §3.2),
@@ -133,10 +146,7 @@ void Sender::undo(Time now) {
   board_.unlose();
   undo_ = {};
   ++counters_.undone;
-  phase_ = Phase::open;
-  retransmit_now_ = false;
-  duplicates_ = 0;
-  duplicate_bytes_ = 0;
+  open_phase();
   recover_ = una_;
 }
 
@@ -169,13 +179,7 @@ void Sender::take_for_lost(Time now) {
                    });
   if (smaller) board_.join_lost();
   if (phase_ != Phase::loss) arm_undo();
-  phase_ = Phase::loss;
-  recover_ = nxt_;
-  retransmit_now_ = true;
-  duplicates_ = 0;
-  duplicate_bytes_ = 0;
-  tail_probe_ = {};
-  probe_deadline_ = reorder_deadline_ = Time::never();
+  loss_phase();
 }
 
 /// Whether packets are smaller from now on.
@@ -203,11 +207,7 @@ void Sender::on_path_mss(std::uint32_t mss_bytes, Time now) {
   board_.lose_all();
   board_.join_lost();
   if (board_.lost_bytes() == 0) return;
-  phase_ = Phase::loss;
-  recover_ = nxt_;
-  retransmit_now_ = true;
-  tail_probe_ = {};
-  probe_deadline_ = reorder_deadline_ = Time::never();
+  loss_phase();
   check();
 }
 
