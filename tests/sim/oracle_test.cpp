@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Strictness of the whole engine: the right one is never torn. That the oracle can tell is shown by
 // oracle_mutation_test.cpp.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/sanitized.hpp"
@@ -28,7 +30,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, OracleRuns,
                                            Variant{"fragments_cut", false, true, true},
                                            // The headers alone differ: fewer seeds will do.
                                            Variant{"ipv6_vlan_cut", false, true, true, true,
-                                                   all_seeds / 2},
+                                                   std::max<std::uint64_t>(all_seeds / 2, 3)},
                                            Variant{"linear", true, false, false}),
                          [](const auto& variant) { return variant.param.name; });
 
@@ -52,7 +54,7 @@ TEST_P(OracleRuns, every_byte_on_the_wire_is_the_snapshots) {
   EXPECT_GT(sum.frames_checked, runs * 420);
   EXPECT_GT(sum.retransmissions, runs * 9);
   EXPECT_GT(sum.pages_preserved, runs * 84);
-  EXPECT_EQ(sum.packets_cut > runs * 60, GetParam().segmentation);
+  EXPECT_EQ(sum.packets_cut > runs * 170, GetParam().segmentation);
   if (GetParam().linear) {
     EXPECT_GT(sum.bytes_copied, 0U);
   } else {
