@@ -75,7 +75,9 @@ bool is_from_stack(std::span<const std::uint8_t> packet, bool v6) {
 }  // namespace
 
 PacketdrillScript::PacketdrillScript(const char* flags) {
-  handle_ = ::dlopen(PACKETDRILL_MODULE, RTLD_NOW | RTLD_LOCAL);
+  // It stays loaded, as in packetdrill: DPDK's libraries take memory whenever they are loaded, and
+  // give none back.
+  handle_ = ::dlopen(PACKETDRILL_MODULE, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle_ == nullptr) throw std::runtime_error(::dlerror());
   const auto init =
       reinterpret_cast<packetdrill_interface_init_t>(symbol("packetdrill_interface_init"));
