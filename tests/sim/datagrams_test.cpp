@@ -3,19 +3,15 @@
 // the snapshots' whatever happens is oracle_test.cpp's.
 #include <array>
 #include <cerrno>
-#include <fcntl.h>
-#include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "nic/wire/udp_packet.hpp"
+#include "tests/sim/one_file_engine.hpp"
 #include "tests/support/icmp_errors.hpp"
-#include "tests/support/sim_engine.hpp"
-#include "tests/support/temp_file.hpp"
 
 namespace strictsend::testing {
 namespace {
@@ -29,20 +25,12 @@ struct Came {
   std::string payload;
 };
 
-class DatagramsOnSim : public ::testing::Test {
+class DatagramsOnSim : public OneFileEngine {
  protected:
   void start(std::size_t file_bytes) {
     options.cache.cache_bytes = 2048 * page_bytes;
-    options.cache.snapshots_max = 64;
-    engine = std::make_unique<SimEngine>(options);
-    std::mt19937 random(1);
-    content.resize(file_bytes);
-    for (char& c : content)
-      c = static_cast<char>(random());
-    disk.emplace().write(std::as_bytes(std::span(content)));
-    auto opened = engine->cache().open_file(disk->path(), O_RDWR);
-    ASSERT_TRUE(opened) << opened.error().message();
-    file = std::move(*opened);
+    start_engine(file_bytes);
+    if (HasFatalFailure()) return;
     engine->on_event = [this](const Event& event) {
       if (event.kind == Event::Kind::accepted) accepted = event.connection;
       events.push_back(event);
@@ -113,11 +101,6 @@ class DatagramsOnSim : public ::testing::Test {
     return all;
   }
 
-  SimEngine::Options options;
-  std::unique_ptr<SimEngine> engine;
-  std::string content;
-  std::optional<TempFile> disk;
-  std::shared_ptr<pagecache::CachedFile> file;
   std::vector<Event> events;
   std::optional<ConnectionId> accepted;
   std::vector<Came> came;

@@ -3,49 +3,29 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <fcntl.h>
-#include <optional>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "tests/support/sim_engine.hpp"
-#include "tests/support/temp_file.hpp"
+#include "tests/sim/one_file_engine.hpp"
 
 namespace strictsend::testing {
 namespace {
-
-std::string pattern(std::size_t size, unsigned seed) {
-  std::mt19937 random(seed);
-  std::string text(size, '\0');
-  for (char& c : text)
-    c = static_cast<char>(random());
-  return text;
-}
 
 std::string text_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 /// An engine with one file, and an application that remembers its events.
-class EngineOnSim : public ::testing::TestWithParam<bool> {
+class EngineOnSim : public OneFileEngine, public ::testing::WithParamInterface<bool> {
  protected:
-  void SetUp() override {
-    options.cache.cache_bytes = 4096 * page_bytes;
-    options.cache.snapshots_max = 64;
-    options.linear = GetParam();
-  }
+  void SetUp() override { options.linear = GetParam(); }
 
   void start(std::size_t file_bytes) {
-    engine = std::make_unique<SimEngine>(options);
-    content = pattern(file_bytes, 1);
-    disk.emplace().write(std::as_bytes(std::span(content)));
-    auto opened = engine->cache().open_file(disk->path(), O_RDWR);
-    ASSERT_TRUE(opened) << opened.error().message();
-    file = std::move(*opened);
+    start_engine(file_bytes);
+    if (HasFatalFailure()) return;
     engine->on_event = [this](const Event& event) {
       events.push_back(event);
       if (event.kind == Event::Kind::accepted) accepted.push_back(event.connection);
@@ -89,19 +69,6 @@ class EngineOnSim : public ::testing::TestWithParam<bool> {
     return engine->run_until([&] { return count(kind) >= wanted; }, limit);
   }
 
-  void TearDown() override {
-    if (!engine) return;
-    engine->on_event = nullptr;
-    file.reset();
-    EXPECT_TRUE(engine->stop_and_settle()) << "everything balances";
-    EXPECT_EQ(engine->port().stats().changed_under_descriptor, 0U);
-  }
-
-  SimEngine::Options options;
-  std::unique_ptr<SimEngine> engine;
-  std::optional<TempFile> disk;
-  std::string content;
-  std::shared_ptr<pagecache::CachedFile> file;
   std::vector<Event> events;
   std::vector<ConnectionId> accepted;
 };

@@ -3,18 +3,14 @@
 // routers that find packets too big, and the host that it is where no kernel stands behind the
 // port.
 #include <array>
-#include <fcntl.h>
-#include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "tests/sim/one_file_engine.hpp"
 #include "tests/support/icmp_errors.hpp"
-#include "tests/support/sim_engine.hpp"
-#include "tests/support/temp_file.hpp"
 
 namespace strictsend::testing {
 namespace {
@@ -41,12 +37,10 @@ const Network ipv4_vlan{"ipv4_vlan", false, 5, false};
 const Network ipv6_vlan{"ipv6_vlan", true, 5, false};
 const Network ipv6_vlan_linear{"ipv6_vlan_linear", true, 5, true};
 
-class Families : public ::testing::TestWithParam<Network> {
+class Families : public OneFileEngine, public ::testing::WithParamInterface<Network> {
  protected:
   void SetUp() override {
     const Network& network = GetParam();
-    options.cache.cache_bytes = 4096 * page_bytes;
-    options.cache.snapshots_max = 64;
     options.linear = network.linear;
     options.addresses.vlan_id = network.vlan_id;
     if (network.is_v6) {
@@ -56,15 +50,8 @@ class Families : public ::testing::TestWithParam<Network> {
   }
 
   void start(std::size_t file_bytes) {
-    engine = std::make_unique<SimEngine>(options);
-    content.resize(file_bytes);
-    std::mt19937 random(1);
-    for (char& c : content)
-      c = static_cast<char>(random());
-    disk.emplace().write(std::as_bytes(std::span(content)));
-    auto opened = engine->cache().open_file(disk->path(), O_RDWR);
-    ASSERT_TRUE(opened) << opened.error().message();
-    file = std::move(*opened);
+    start_engine(file_bytes);
+    if (HasFatalFailure()) return;
     engine->on_event = [this](const Event& event) {
       if (event.kind == Event::Kind::accepted) accepted = event;
       if (event.kind == Event::Kind::released) released = event;
@@ -118,19 +105,6 @@ class Families : public ::testing::TestWithParam<Network> {
     engine->port().peer().inject(std::span(frame).first(length));
   }
 
-  void TearDown() override {
-    if (!engine) return;
-    engine->on_event = nullptr;
-    file.reset();
-    EXPECT_TRUE(engine->stop_and_settle()) << "everything balances";
-    EXPECT_EQ(engine->port().stats().changed_under_descriptor, 0U);
-  }
-
-  SimEngine::Options options;
-  std::unique_ptr<SimEngine> engine;
-  std::optional<TempFile> disk;
-  std::string content;
-  std::shared_ptr<pagecache::CachedFile> file;
   SimClient* client = nullptr;
   std::optional<Event> accepted;
   std::optional<Event> released;

@@ -3,18 +3,14 @@
 // another loop's connection gets there, and what belongs to none is answered once.
 #include <algorithm>
 #include <cerrno>
-#include <fcntl.h>
 #include <map>
-#include <memory>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "tests/support/sim_engine.hpp"
-#include "tests/support/temp_file.hpp"
+#include "tests/sim/one_file_engine.hpp"
 
 namespace strictsend::testing {
 namespace {
@@ -30,26 +26,17 @@ Arrived look_at(std::span<const std::byte> frame) {
   return {packet->flags.syn && !packet->flags.ack, packet->source_port};
 }
 
-class HandOverOnSim : public ::testing::Test {
+class HandOverOnSim : public OneFileEngine {
  protected:
   void start(std::uint32_t loops, SteeringPort::Steer steer, std::size_t file_bytes) {
     options.loops = loops;
     options.steer = std::move(steer);
-    options.cache.cache_bytes = 4096 * page_bytes;
-    options.cache.snapshots_max = 64;
     options.sim.tap = [this](Time, std::span<const std::byte> frame) {
       const auto packet = wire::parse_tcp_packet(frame, nic::RxChecksum::good);
       if (packet && packet->flags.rst) ++resets_sent[packet->destination_port];
     };
-    engine = std::make_unique<SimEngine>(options);
-    std::mt19937 random(1);
-    content.resize(file_bytes);
-    for (char& c : content)
-      c = static_cast<char>(random());
-    disk.write(std::as_bytes(std::span(content)));
-    auto opened = engine->cache().open_file(disk.path(), O_RDWR);
-    ASSERT_TRUE(opened) << opened.error().message();
-    file = std::move(*opened);
+    start_engine(file_bytes);
+    if (HasFatalFailure()) return;
     engine->on_event = [this](const Event& event) {
       if (event.kind == Event::Kind::accepted) accepted.push_back(event.connection);
       if (event.kind == Event::Kind::released) ++released[event.result.error];
@@ -80,19 +67,6 @@ class HandOverOnSim : public ::testing::Test {
     return engine->loop(loop).counters().segments_handed_over.get();
   }
 
-  void TearDown() override {
-    if (!engine) return;
-    engine->on_event = nullptr;
-    file.reset();
-    EXPECT_TRUE(engine->stop_and_settle()) << "everything balances";
-    EXPECT_EQ(engine->port().stats().changed_under_descriptor, 0U);
-  }
-
-  SimEngine::Options options;
-  std::unique_ptr<SimEngine> engine;
-  TempFile disk;
-  std::string content;
-  std::shared_ptr<pagecache::CachedFile> file;
   bool send_when_accepted = true;
   std::vector<ConnectionId> accepted;
   std::map<int, std::size_t> released;  ///< by error

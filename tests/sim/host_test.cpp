@@ -3,16 +3,13 @@
 // and peers that move, while files are sent.
 #include <algorithm>
 #include <array>
-#include <fcntl.h>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "tests/support/sim_engine.hpp"
-#include "tests/support/temp_file.hpp"
+#include "tests/sim/one_file_engine.hpp"
 
 namespace strictsend::testing {
 namespace {
@@ -35,7 +32,7 @@ constexpr Ipv4Address far_away{198, 51, 100, 7};
 
 /// The far end of the wire: stations that answer ARP for their addresses and take only frames that
 /// are sent to them, and a client whose packets come from one of them.
-class HostOnSim : public ::testing::TestWithParam<bool> {
+class HostOnSim : public OneFileEngine, public ::testing::WithParamInterface<bool> {
  protected:
   struct Station {
     MacAddress mac;
@@ -43,8 +40,6 @@ class HostOnSim : public ::testing::TestWithParam<bool> {
   };
 
   void SetUp() override {
-    options.cache.cache_bytes = 4096 * page_bytes;
-    options.cache.snapshots_max = 64;
     options.linear = GetParam();
     options.sim.owns_interface = true;
     options.sim.header_headroom_bytes = 32;
@@ -53,14 +48,8 @@ class HostOnSim : public ::testing::TestWithParam<bool> {
   }
 
   void start(std::size_t file_bytes) {
-    engine = std::make_unique<SimEngine>(options);
-    std::mt19937 random(1);
-    content.resize(file_bytes);
-    std::generate(content.begin(), content.end(), [&] { return static_cast<char>(random()); });
-    disk.emplace().write(std::as_bytes(std::span(content)));
-    auto opened = engine->cache().open_file(disk->path(), O_RDWR);
-    ASSERT_TRUE(opened) << opened.error().message();
-    file = std::move(*opened);
+    start_engine(file_bytes);
+    if (HasFatalFailure()) return;
     engine->on_event = [this](const Event& event) {
       if (event.kind == Event::Kind::accepted) accepted.push_back(event.connection);
       if (event.kind == Event::Kind::released) released.push_back(event.result);
@@ -145,20 +134,7 @@ class HostOnSim : public ::testing::TestWithParam<bool> {
   }
   const engine::LoopCounters& counters() const { return engine->loop().counters(); }
 
-  void TearDown() override {
-    if (!engine) return;
-    engine->on_event = nullptr;
-    file.reset();
-    EXPECT_TRUE(engine->stop_and_settle()) << "everything balances";
-    EXPECT_EQ(engine->port().stats().changed_under_descriptor, 0U);
-  }
-
-  SimEngine::Options options;
   std::vector<Station> stations{{client_mac, client_address}};
-  std::unique_ptr<SimEngine> engine;
-  std::optional<TempFile> disk;
-  std::string content;
-  std::shared_ptr<pagecache::CachedFile> file;
   std::vector<ConnectionId> accepted;
   std::vector<SpliceResult> released;
   SimClient* client = nullptr;
