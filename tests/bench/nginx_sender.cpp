@@ -10,42 +10,17 @@
 #include <fstream>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "base/clock.hpp"
 #include "base/page.hpp"
 #include "base/unique_fd.hpp"
 #include "tests/bench/cpu_time.hpp"
+#include "tests/bench/nginx_config.hpp"
 #include "tests/bench/sender.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace strictsend::bench {
 namespace {
-
-/// Everything that is not about sending one file is left at nginx's defaults: sendfile_max_chunk is
-/// 2 MiB, and without sendfile it reads into two buffers of 32 KiB.
-constexpr const char* config_text = R"(daemon off;
-user root;
-pid {0}/pid;
-error_log stderr warn;
-worker_processes 1;
-events {{}}
-http {{
-  access_log off;
-  sendfile {1};
-  open_file_cache off;
-  client_body_temp_path {0}/body;
-  proxy_temp_path {0}/proxy;
-  fastcgi_temp_path {0}/fastcgi;
-  uwsgi_temp_path {0}/uwsgi;
-  scgi_temp_path {0}/scgi;
-  server {{
-    listen {2}:{3};
-    root {4};
-  }}
-}}
-)";
 
 bool answers(const std::string& address) {
   sockaddr_in to{};
@@ -123,8 +98,11 @@ Result<std::unique_ptr<Sender>> start_nginx(const Sender::Config& config, bool s
   if (!mapping) return tl::unexpected(std::move(mapping.error()));
   auto directory = std::make_unique<test::TempDir>();
   const std::string config_path = directory->path("nginx.conf");
-  std::ofstream(config_path) << fmt::format(config_text, directory->path(), sendfile ? "on" : "off",
-                                            config.address, Sender::port, config.directory);
+  std::ofstream(config_path) << nginx_config({.work_directory = directory->path(),
+                                              .sendfile = sendfile,
+                                              .address = config.address,
+                                              .port = Sender::port,
+                                              .root = config.directory});
   auto master = test::ChildProcess::spawn({"nginx", "-p", directory->path(), "-c", config_path});
   if (!master) return tl::unexpected(std::move(master.error()));
   const Time deadline = monotonic_now() + seconds(10);

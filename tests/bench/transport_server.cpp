@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.hpp"
+#include "tests/bench/nginx_config.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -94,34 +95,15 @@ class StrictsendServer final : public TransportServer {
   std::optional<test::ChildProcess> program_;
 };
 
-constexpr const char* nginx_config = R"(daemon off;
-user root;
-pid {0}/pid;
-error_log stderr warn;
-worker_processes 1;
-events {{}}
-http {{
-  access_log off;
-  sendfile on;
-  client_body_temp_path {0}/body;
-  proxy_temp_path {0}/proxy;
-  fastcgi_temp_path {0}/fastcgi;
-  uwsgi_temp_path {0}/uwsgi;
-  scgi_temp_path {0}/scgi;
-  server {{
-    listen {1}:{2};
-    root {3};
-  }}
-}}
-)";
-
 /// nginx for each time it serves, too: alike for both.
 class KernelServer final : public TransportServer {
  public:
   explicit KernelServer(const Config& config) : config_(config) {
     const std::string path = work_.path("nginx.conf");
-    std::ofstream(path) << fmt::format(nginx_config, work_.path(), config.host.address, port,
-                                       config.directory);
+    std::ofstream(path) << nginx_config({.work_directory = work_.path(),
+                                         .address = config.host.address,
+                                         .port = port,
+                                         .root = config.directory});
     argv_ = {"chrt", "--rr", "1", "nginx", "-p", work_.path(), "-c", path};
     // By the route: the namespace's setting takes none but those that the machine's administrator
     // allows to everybody, though root may use all. And what one download learned of the path is
