@@ -232,6 +232,7 @@ class Sender {
   void take_advance(Position position, Time now);
   void take_tail_probe(const AckIn& ack, const Feedback& feedback, Time now);
   void steer(const Feedback& feedback, Time now);
+  void pace(Time now);
 
   // Loss and what follows from it (sender_recovery.cpp).
   void detect_loss(Feedback& feedback, Time now);

@@ -203,7 +203,10 @@ void Sender::steer(const Feedback& feedback, Time now) {
                         .delivery_rate = feedback.rate.bytes_per_second,
                         .application_limited = feedback.rate.application_limited});
   }
-  if (!pacing_ || !rtt_.has_sample()) return;
+  if (pacing_ && rtt_.has_sample()) pace(now);
+}
+
+void Sender::pace(Time now) {
   std::uint64_t rate = congestion_.pacing_rate();
   if (rate == 0) {
     const std::uint32_t cwnd = congestion_.cwnd_bytes();
