@@ -293,6 +293,7 @@ class Sender {
   bool owes_cwr_ = false;
   std::uint32_t duplicates_ = 0;       // in a row, without SACK
   std::uint32_t duplicate_bytes_ = 0;  // that these tell to have arrived
+  std::uint32_t lost_between_ = 0;     // found by the timer since the last acknowledgement
   std::uint32_t flight_before_ = 0;    // outstanding before the acknowledgement that is being taken
   std::uint32_t last_advance_ = 0;     // bytes that the last cumulative acknowledgement moved
   std::uint32_t prr_window_ = 0;

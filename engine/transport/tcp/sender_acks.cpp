@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What acknowledgements tell a Sender: window, arrivals, round trips, congestion.
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/clock.hpp"
@@ -190,7 +191,7 @@ void Sender::steer(const Feedback& feedback, Time now) {
                         // What was SACKed before has had its effect (Linux's acked_sacked).
                         .acked_bytes = std::min(feedback.acked_bytes, feedback.delivered_bytes),
                         .delivered_bytes = feedback.delivered_bytes,
-                        .lost_bytes = feedback.lost_bytes,
+                        .lost_bytes = feedback.lost_bytes + std::exchange(lost_between_, 0),
                         .in_flight_bytes = in_flight_bytes(),
                         .flight_peak_bytes = peak,
                         .rtt = feedback.rtt,

@@ -110,7 +110,7 @@ void Sender::enter_cwr(Time now) {
 
 void Sender::leave_reduction(Time now) {
   if (reducing()) congestion_.on_recovered(in_flight_bytes(), now);
-  if (phase_ == Phase::recovery) rack_.recovery_ended();
+  if (phase_ != Phase::cwr) rack_.recovery_ended();
   open_phase();
 }
 

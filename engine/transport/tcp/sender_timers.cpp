@@ -71,9 +71,10 @@ std::uint32_t Sender::on_deadline(Time now) {
   STRICTSEND_ASSERT(now >= deadline());
   if (now >= reorder_deadline_) {
     reorder_deadline_ = Time::never();
-    Feedback nothing;
+    Feedback found;
     flight_before_ = flight_bytes();
-    detect_loss(nothing, now);
+    detect_loss(found, now);
+    lost_between_ += found.lost_bytes;
     if (board_.lost_bytes() > 0 && phase_ != Phase::loss && phase_ != Phase::recovery)
       enter_recovery(now);
   }

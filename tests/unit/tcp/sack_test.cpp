@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loss with a receiver that tells what it has: RFC 2018, 6675, 6937, 8985.
+#include <algorithm>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "tests/unit/tcp/story.hpp"
@@ -150,6 +153,42 @@ TEST(TcpSack, rfc8985_6_2_who_has_seen_reordering_waits_for_three_segments_too) 
   story.at(120).sack(4001, {{5001, 8001}}).expect_silence();
   story.at(129).expect_silence();
   story.at(130).expect({"4001:5001 again"});
+}
+
+TEST(TcpSack, rfc8985_6_2_the_longer_wait_ends_after_sixteen_recoveries_by_the_timer_too) {
+  Story story = with_round_trip();
+  story.enqueue(1000);
+  story.take_wire();
+  story.at(80).ack(1001).sack(1001, {{1, 1001}});  // a D-SACK: half of 40 ms from now on
+  std::uint64_t sent = 1001;
+  std::int64_t ms = 100;
+  // Whether the first of three is taken for lost after so many milliseconds more than a round trip.
+  const auto lost_after = [&](std::int64_t wait) {
+    story.at(ms).enqueue(3000);
+    story.take_wire();
+    story.at(ms + 40).sack(sent, {{sent + 1000, sent + 2000}});
+    story.at(ms + 40 + wait);
+    const std::vector<SegmentOut> wire = story.take_wire();
+    const bool lost = std::any_of(wire.begin(), wire.end(),
+                                  [](const SegmentOut& segment) { return segment.retransmission; });
+    story.at(ms + 80).ack(sent + 3000);
+    story.take_wire();
+    sent += 3000;
+    ms += 1000;
+    return lost;
+  };
+  EXPECT_FALSE(lost_after(15));
+  for (int i = 0; i < 17; ++i) {
+    story.at(ms).enqueue(1000);
+    story.at(ms + 40).ack(sent + 1000).enqueue(1000);  // a sample ends the back-off
+    story.at(ms + 950);
+    ASSERT_GE(counters(story).rto_fires, static_cast<std::uint32_t>(i) + 1);
+    story.take_wire();
+    sent += 2000;
+    story.ack(sent);
+    ms += 1000;
+  }
+  EXPECT_TRUE(lost_after(15));
 }
 
 TEST(TcpSack, rfc8985_6_2_a_lost_retransmission_is_found_without_the_timer) {
