@@ -146,6 +146,7 @@ tcp::Config tcp_config(const EngineConfig& config) {
   tcp.receive_buffer_bytes = config.receive_buffer_bytes;
   tcp.time_wait = milliseconds(config.time_wait_ms);
   tcp.idle_timeout = milliseconds(config.idle_timeout_ms);
+  tcp.progress_bytes_min = config.min_progress_bytes;
   tcp.congestion = algorithm_of(config.congestion);
   tcp.ecn = config.ecn;
   tcp.pacing = config.pacing || config.congestion == Congestion::bbr;

@@ -29,7 +29,7 @@ void QueueLoop::attach(SpliceOp& op) {
   }
   Flow& flow = connection_of(any);
   flow.stream.append(op);
-  flow.connection->enqueue(op.stream_bytes());
+  flow.connection->enqueue(op.stream_bytes(), now_);
 }
 
 void QueueLoop::carry_out(AnyFlow& flow, std::uint32_t requests) {
@@ -60,7 +60,7 @@ void QueueLoop::carry_out(Flow& flow, std::uint32_t requests) {
   if (flow.phase != Flow::Phase::active) return;
   if ((requests & Flow::request_close) != 0) {
     flow.finishing = true;
-    flow.connection->finish();
+    flow.connection->finish(now_);
   }
   mark_ready(flow);
   set_timer(flow);
@@ -75,7 +75,7 @@ void QueueLoop::cancel_requested(Flow& flow) {
         abort_flow(flow, ECANCELED);
         return;
       }
-      flow.connection->retract(op->stream_bytes());
+      flow.connection->retract(op->stream_bytes(), now_);
       flow.stream.remove_unsent(*op);
       finish_splice(*op, ECANCELED);
     }

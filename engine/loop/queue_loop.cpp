@@ -229,7 +229,7 @@ void QueueLoop::finish_all(Time now) {
   for (Flow& flow : flows_.slots()) {
     if (flow.phase != Flow::Phase::active) continue;
     flow.finishing = true;
-    flow.connection->finish();
+    flow.connection->finish(now_);
     mark_ready(flow);
     set_timer(flow);
   }

@@ -42,6 +42,7 @@ int error_of(tcp::CloseReason reason) {
       return ECONNRESET;
     case tcp::CloseReason::timed_out:
     case tcp::CloseReason::idle:
+    case tcp::CloseReason::slow:
       return ETIMEDOUT;
     case tcp::CloseReason::aborted:
       return ECONNABORTED;

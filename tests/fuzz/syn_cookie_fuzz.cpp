@@ -58,7 +58,7 @@ void go_on(const SegmentIn& kept, Seq cookie, const SegmentIn& ack, Time now) {
   Connection connection = Connection::accept_cookie(config, kept, cookie, 0, runs, now);
   const Outcome outcome = connection.on_segment(ack, now);
   STRICTSEND_ASSERT(outcome.established && connection.state() == State::established);
-  connection.enqueue(1000);
+  connection.enqueue(1000, now);
   STRICTSEND_ASSERT(connection.next_segment(now) || connection.next_deadline() != Time::never());
 }
 

@@ -179,7 +179,7 @@ class Downloads {
     Flow& flow = flows_[index];
     if (outcome.closed) result_.failure = "a connection was given up";
     if (outcome.reply) transmit(index, *outcome.reply);
-    if (outcome.established) flow.server->enqueue(stream_bytes);
+    if (outcome.established) flow.server->enqueue(stream_bytes, now_);
     pump(index);
   }
 

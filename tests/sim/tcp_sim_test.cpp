@@ -127,8 +127,8 @@ class Transfer {
     if (delivered_ == setup_.peer.request_bytes && !answered_ &&
         server_->state() != State::closed) {
       answered_ = true;
-      server_->enqueue(setup_.response_bytes);
-      server_->finish();
+      server_->enqueue(setup_.response_bytes, now_);
+      server_->finish(now_);
     }
   }
   void pump() {

@@ -53,7 +53,7 @@ SimEngine::SimEngine(Options options)
                               : nullptr),
       notifier_(UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       events_(notifier_),
-      splices_(256) {
+      splices_(options_.splices_max) {
   const auto listening = port_->accept_flows({.address = options_.addresses.engine,
                                               .tcp_port = options_.addresses.engine_port,
                                               .vlan_id = options_.addresses.vlan_id});

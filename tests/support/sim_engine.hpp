@@ -49,6 +49,7 @@ class SimEngine {
     pagecache::CacheConfig cache;
     pagecache::CacheTuning tuning;
     std::function<void(engine::LoopConfig&)> edit;  ///< of the loop, before it is made
+    std::uint32_t splices_max = 256;
     bool linear = false;
     SimAddresses addresses;
     MakeAdapter adapt;  ///< nothing: the loop is on the simulated port itself

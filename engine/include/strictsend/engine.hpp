@@ -87,6 +87,9 @@ struct EngineConfig {
       16384;  ///< per connection; a power of two; when full, its window closes
   std::uint32_t idle_timeout_ms =
       60'000;  ///< an established connection on which nothing moves is reset; 0: never
+  std::uint32_t min_progress_bytes =
+      1024;  ///< while data is due, fewer acknowledged in an idle_timeout_ms are none: the peer is
+             ///< too slow and is reset; 0: one byte will do
   std::uint32_t time_wait_ms = 1'000;
   std::uint32_t spin_us = 20;  ///< how long an engine thread polls without work before it sleeps
 

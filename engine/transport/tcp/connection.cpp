@@ -81,28 +81,29 @@ Connection::Connection(const Config& config, const SegmentIn& syn, Seq initial_s
 
 // ---- the application's side ---------------------------------------------------------------------
 
-void Connection::enqueue(std::uint64_t bytes) {
+void Connection::enqueue(std::uint64_t bytes, Time now) {
   STRICTSEND_ASSERT(!finish_asked_);
   if (state_ == State::closed) return;
+  if (acked_to() == stream_end()) due_since_ = now;
   sender_.enqueue(bytes);
   // The peer's window may already be closed, and there is no event to learn that from.
-  sender_.update_timer(progress_at_);
+  sender_.update_timer(now);
 }
 
-void Connection::retract(std::uint64_t bytes) {
+void Connection::retract(std::uint64_t bytes, Time now) {
   if (state_ == State::closed) return;
   sender_.retract(bytes);
-  sender_.update_timer(progress_at_);
+  sender_.update_timer(now);
 }
 
-void Connection::finish() {
+void Connection::finish(Time now) {
   if (finish_asked_ || state_ == State::closed) return;
   finish_asked_ = true;
   sender_.finish();
   // RFC 9293 §3.10.4. During the handshake the state follows when it is done.
   if (state_ == State::established) state_ = State::fin_wait_1;
   if (state_ == State::close_wait) state_ = State::last_ack;
-  sender_.update_timer(progress_at_);
+  sender_.update_timer(now);
 }
 
 std::uint64_t Connection::acked_to() const {
@@ -164,8 +165,14 @@ void Connection::enter_time_wait(Time now) {
 Time Connection::idle_deadline() const {
   if (state_ == State::syn_received || state_ == State::time_wait || state_ == State::closed)
     return Time::never();
-  if (config_.idle_timeout > Duration{}) return progress_at_ + config_.idle_timeout;
+  if (config_.idle_timeout > Duration{})
+    return std::min(progress_at_ + config_.idle_timeout, progress_deadline());
   return state_ == State::fin_wait_2 ? progress_at_ + fin_wait_2_timeout : Time::never();
+}
+
+Time Connection::progress_deadline() const {
+  if (config_.progress_bytes_min == 0 || acked_to() == stream_end()) return Time::never();
+  return due_since_ + config_.idle_timeout;
 }
 
 Time Connection::protocol_deadline() const {
@@ -184,8 +191,12 @@ Outcome Connection::on_timer(Time now) {
   }
   if (now >= idle_deadline()) {
     // A peer that answers nothing is gone; one that answers but does not read is idle.
+    const bool moves = acked_to() > due_from_;
     outcome.reply = reset_segment(now);
-    close(sender_.timer_fired_unanswered() ? CloseReason::timed_out : CloseReason::idle, &outcome);
+    close(sender_.timer_fired_unanswered() ? CloseReason::timed_out
+          : moves                          ? CloseReason::slow
+                                           : CloseReason::idle,
+          &outcome);
     return outcome;
   }
   if (now >= receiver_.ack_deadline()) receiver_.on_ack_deadline();

@@ -34,6 +34,9 @@ struct Config {
   std::uint32_t syn_retries_max = 4;
   Duration time_wait = seconds(1);
   Duration idle_timeout = seconds(60);  ///< nothing moves on an established connection; zero: never
+  /// While data is due, fewer bytes acknowledged in an idle_timeout are none: a peer that takes one
+  /// with each probe of its window would hold what it was sent for ever. 0: one byte will do.
+  std::uint32_t progress_bytes_min = 1024;
 };
 
 /// RFC 9293 §3.3.2; we only open passively, so no SYN-SENT.
@@ -50,7 +53,15 @@ enum class State : std::uint8_t {
 };
 
 /// Why a connection ended.
-enum class CloseReason : std::uint8_t { none, finished, reset_by_peer, timed_out, idle, aborted };
+enum class CloseReason : std::uint8_t {
+  none,
+  finished,
+  reset_by_peer,
+  timed_out,
+  idle,
+  slow,
+  aborted
+};
 
 /// What an event made of the connection, for the caller to carry out.
 struct Outcome {
@@ -114,9 +125,9 @@ class Connection {
   bool on_path_mtu(std::uint32_t mtu_bytes, Seq quoted, Time now);
 
   // The sent stream, in bytes since its beginning.
-  void enqueue(std::uint64_t bytes);  ///< it grew by so many
-  void retract(std::uint64_t bytes);  ///< it shrinks again by some that were never sent
-  void finish();                      ///< FIN after everything enqueued; idempotent
+  void enqueue(std::uint64_t bytes, Time now);  ///< it grew by so many
+  void retract(std::uint64_t bytes, Time now);  ///< it shrinks by some that were never sent
+  void finish(Time now);                        ///< FIN after everything enqueued; idempotent
   [[nodiscard]] std::uint64_t stream_end() const { return sender_.end() - 1; }
   [[nodiscard]] std::uint64_t acked_to() const;
   [[nodiscard]] std::uint64_t sent_to() const;
@@ -186,6 +197,7 @@ class Connection {
   void enter_time_wait(Time now);
   [[nodiscard]] bool receives() const;  // the peer has not sent FIN yet
   [[nodiscard]] Time idle_deadline() const;
+  [[nodiscard]] Time progress_deadline() const;
   [[nodiscard]] std::uint32_t timestamp_now(Time now) const;
 
   // Output (connection_output.cpp).
@@ -207,6 +219,8 @@ class Connection {
   Seq window_ack_;  // SND.WL2
   Time time_wait_deadline_ = Time::never();
   Time progress_at_;  // something moved: new data out, data acknowledged, data in
+  Time due_since_;    // data has been due, without progress_bytes_min acknowledged
+  std::uint64_t due_from_ = 0;
   Time challenged_at_;
   bool challenged_ = false;
   std::uint32_t out_of_order_segments_ = 0;

@@ -157,6 +157,10 @@ bool Connection::on_acknowledgement(const SegmentIn& segment, Outcome& outcome, 
     outcome.established = true;
   }
   outcome.acked_to = acked_to();
+  if (outcome.acked_to >= due_from_ + config_.progress_bytes_min) {
+    due_since_ = now;
+    due_from_ = outcome.acked_to;
+  }
   if (sender_.fin_acked() && kind == AckKind::advanced) on_own_fin_acknowledged(outcome, now);
   return state_ != State::closed;
 }

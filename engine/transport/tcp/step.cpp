@@ -17,15 +17,15 @@ struct Step {
   Outcome operator()(const SegmentIn& segment) const { return state.on_segment(segment, now); }
   Outcome operator()(TimerFired) const { return state.on_timer(now); }
   Outcome operator()(const Enqueue& request) const {
-    state.enqueue(request.bytes);
+    state.enqueue(request.bytes, now);
     return nothing();
   }
   Outcome operator()(const Retract& request) const {
-    state.retract(request.bytes);
+    state.retract(request.bytes, now);
     return nothing();
   }
   Outcome operator()(Finish) const {
-    state.finish();
+    state.finish(now);
     return nothing();
   }
   Outcome operator()(const Consumed& request) const {

@@ -217,6 +217,46 @@ TEST(TcpIdle, peer_that_answers_probes_but_never_reads_is_idle) {
   EXPECT_EQ(story.connection().close_reason(), CloseReason::idle);
 }
 
+TEST(TcpIdle, peer_that_takes_a_byte_with_each_probe_is_too_slow) {
+  StorySetup setup;
+  setup.config.rto_max = seconds(2);
+  Story story(setup);
+  story.ack(1, 0).enqueue(1000);
+  std::uint64_t taken = 0;
+  for (std::int64_t ms = 100; ms <= 60'000; ms += 100) {
+    story.at(ms);
+    if (story.connection().state() != State::closed && !story.take_wire().empty())
+      story.ack(1 + ++taken, 0);
+  }
+  EXPECT_GT(taken, 20U);
+  EXPECT_EQ(story.connection().close_reason(), CloseReason::slow);
+}
+
+TEST(TcpIdle, peer_that_takes_enough_goes_on_for_as_long_as_it_likes) {
+  StorySetup setup;
+  setup.config.progress_bytes_min = 10'000;
+  Story story(setup);
+  story.ack(1, 0).enqueue(100'000);
+  std::uint64_t taken = 0;
+  for (std::int64_t i = 1; i <= 60; ++i) {
+    story.at(5000 * i).ack(1 + taken, 1000);
+    taken += 1000;
+    story.at(5000 * i + 50).ack(1 + taken, 0);
+    story.take_wire();
+  }
+  EXPECT_EQ(story.connection().state(), State::established);
+}
+
+TEST(TcpIdle, what_is_due_in_drops_is_not_slow) {
+  Story story;
+  for (std::int64_t i = 1; i <= 20; ++i) {
+    story.at(10'000 * i).enqueue(10);
+    story.take_wire();
+    story.at(10'000 * i + 20).ack(1 + 10 * static_cast<std::uint64_t>(i));
+  }
+  EXPECT_EQ(story.connection().state(), State::established);
+}
+
 TEST(TcpIdle, peer_that_vanished_under_a_download_timed_out) {
   Story story;
   story.enqueue(1000);

@@ -63,7 +63,7 @@ Story full_window() {
   StorySetup setup = cutting();
   setup.peer_window = 64'000;
   Story story(setup);
-  story.connection().enqueue(1'000'000);
+  story.connection().enqueue(1'000'000, story.now());
   for (std::int64_t ms = 10; story.connection().cwnd_bytes() < 100'000; ms += 10)
     story.at(ms).ack(story.connection().sent_to() + 1);
   story.take_wire();
@@ -88,7 +88,7 @@ TEST(TcpSegmentation, the_end_of_the_data_waits_for_no_longer_segment) {
   Story story = full_window();
   const std::uint64_t sent = story.connection().sent_to();
   const std::uint64_t acked = story.connection().acked_to();
-  story.connection().retract(story.connection().stream_end() - sent - 1500);
+  story.connection().retract(story.connection().stream_end() - sent - 1500, story.now());
   story.ack(1 + acked + 1000).expect_silence();
   story.ack(1 + acked + 2000);
   const std::vector<SegmentOut> wire = story.take_wire();
@@ -121,7 +121,7 @@ TEST(TcpSegmentation, the_timer_ends_the_waiting) {
 
 TEST(TcpSegmentation, rfc5681_3_1_the_window_grows_although_data_waits_for_a_part_of_it) {
   Story story(cutting_with_a_wide_window());
-  story.connection().enqueue(100'000'000);
+  story.connection().enqueue(100'000'000, story.now());
   const auto round_trip = [&story] {
     const std::uint64_t end = story.connection().sent_to();
     story.at(story.now().ns / 1'000'000 + 10);
@@ -171,7 +171,7 @@ TEST(TcpSegmentation, the_end_of_the_data_is_no_whole_packet_and_pushed) {
 
 TEST(TcpSegmentation, fin_goes_with_the_last_segment) {
   Story story(cutting());
-  story.connection().enqueue(3500);
+  story.connection().enqueue(3500, story.now());
   story.finish().expect({"1:2001", "2001:3501 psh fin"});
   story.at(10).ack(3502);
   EXPECT_EQ(story.connection().state(), State::fin_wait_2);
@@ -181,14 +181,14 @@ TEST(TcpSegmentation, fin_waits_where_the_window_ends_with_the_data) {
   StorySetup setup = cutting();
   setup.peer_window = 8000;
   Story story(setup);
-  story.connection().enqueue(8000);
+  story.connection().enqueue(8000, story.now());
   story.finish().expect({"1:2001", "2001:4001", "4001:6001", "6001:8001 psh"});
   story.at(10).ack(8001).expect({"fin 8001"});
 }
 
 TEST(TcpSegmentation, a_lost_fin_is_repeated_with_its_packet_alone) {
   Story story(cutting());
-  story.connection().enqueue(3500);
+  story.connection().enqueue(3500, story.now());
   story.finish();
   story.take_wire();
   story.at(10).ack(3001);  // the last packet is missing, and the FIN with it

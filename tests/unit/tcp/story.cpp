@@ -55,13 +55,13 @@ Story& Story::at(std::int64_t ms) {
 }
 
 Story& Story::enqueue(std::uint64_t bytes) {
-  connection_.enqueue(bytes);
+  connection_.enqueue(bytes, now_);
   pump();
   return *this;
 }
 
 Story& Story::finish() {
-  connection_.finish();
+  connection_.finish(now_);
   pump();
   return *this;
 }

@@ -137,7 +137,7 @@ TEST(SynCookie, a_connection_goes_on_from_one) {
   EXPECT_FALSE(outcome.reply);
   EXPECT_EQ(connection.peer_window_bytes(), 500U << 7);
   EXPECT_EQ(connection.srtt(), Duration{}) << "the echo holds options, and may be long ago";
-  connection.enqueue(1000);
+  connection.enqueue(1000, start);
   const auto segment = connection.next_segment(start);
   ASSERT_TRUE(segment);
   EXPECT_EQ(segment->seq, cookie + 1);
