@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a host decides over IPv6: neighbour discovery in times of its own, and which addresses do.
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -155,6 +156,32 @@ TEST(HostIpv6, defends_its_address_once_in_ten_seconds) {
   EXPECT_FALSE(step.neighbour) << "defended a moment ago";
   story.now = story.now + Host::defend_interval;
   EXPECT_TRUE(story.hear(claim).neighbour);
+}
+
+TEST(HostIpv6, rfc5227_1_1_defends_either_familys_address_by_an_interval_of_its_own) {
+  Host host({.mac = our_mac,
+             .address = Ipv4Address{10, 0, 0, 1},
+             .reply_bytes_max = 1514,
+             .address6 = us},
+            start);
+  std::array<std::byte, wire::arp_frame_bytes> arp{};
+  wire::emit_arp_packet(arp, {.source_mac = other_mac,
+                              .destination_mac = wire::broadcast_mac,
+                              .operation = wire::ArpOperation::request,
+                              .sender_mac = other_mac,
+                              .sender = Ipv4Address{10, 0, 0, 1},
+                              .target = Ipv4Address{10, 0, 0, 1}});
+  EXPECT_TRUE(host.on_frame(arp, start).arp);
+  NeighbourPacket claim = answer(other_mac, us);
+  claim.destination = wire::all_nodes_v6;
+  claim.destination_mac = wire::multicast_mac(wire::all_nodes_v6);
+  claim.solicited = false;
+  claim.source = v6("fe80::9");
+  std::vector<std::byte> frame(wire::neighbour_frame_bytes_max);
+  frame.resize(wire::emit_neighbour_packet(frame, claim));
+  EXPECT_TRUE(host.on_frame(frame, start).neighbour) << "the other address was defended";
+  EXPECT_FALSE(host.on_frame(frame, start).neighbour);
+  EXPECT_FALSE(host.on_frame(arp, start).arp);
 }
 
 TEST(HostIpv6, leaves_what_is_for_others_alone) {
