@@ -302,6 +302,12 @@ TEST(HostConfigIpv6, takes_hosts_addresses_and_gateways_on_the_link) {
   EXPECT_EQ(complaint(v6("fe80::2"), 64), "");
 }
 
+TEST(HostConfigIpv6, has_no_peer_whose_address_is_ipv4s_in_another_form) {
+  const HostConfig host{.address = Ipv4Address{10, 0, 0, 1}, .address6 = us};
+  EXPECT_TRUE(host.may_be_peer(far_away));
+  EXPECT_FALSE(host.may_be_peer(v6("::ffff:10.0.0.2")));
+}
+
 TEST(HostConfigIpv6, says_what_is_wrong_and_what_would_be_right) {
   const auto expect = [](const std::string& text, const char* part) {
     EXPECT_NE(text.find(part), std::string::npos) << text << "\nlacks: " << part;
@@ -311,6 +317,8 @@ TEST(HostConfigIpv6, says_what_is_wrong_and_what_would_be_right) {
     expect(complaint(us, bits), "1 to 127");
   for (const char* text : {"::", "::1", "ff02::1"})
     expect(complaint(v6(text), 64), "no single host");
+  expect(complaint(v6("::ffff:10.0.0.1"), 96), "say 10.0.0.1");
+  expect(complaint(us, 64, v6("::ffff:10.0.0.254")), "say 10.0.0.254");
   expect(complaint(us, 64, us), "own address");
   expect(complaint(us, 64, far_away), "2001:db8:ffff::7 is not in the network of 2001:db8::1/64");
   EngineConfig config;
