@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/api/engine_impl.hpp"
+#include "engine/transport/udp/local_ports.hpp"
 #include "nic/wire/ip_packet.hpp"
 
 namespace strictsend {
@@ -18,10 +19,6 @@ using engine::LoopThread;
 using engine::SpliceOp;
 
 namespace {
-
-// The dynamic ports. RFC 6335 §6.
-constexpr std::uint16_t dynamic_ports_begin = 49'152;
-constexpr std::uint32_t dynamic_ports = 65'536 - dynamic_ports_begin;
 
 constexpr std::size_t udp_bytes = 8;
 
@@ -66,25 +63,20 @@ DatagramFlow* Engine::Impl::find(DatagramFlowId id) {
 }
 
 std::optional<std::uint16_t> Engine::Impl::free_local_port(const DatagramFlowConfig& config) {
-  const auto taken = [&](std::uint16_t port) {
-    const engine::FlowKey key{config.peer_address, config.peer_port, port};
-    return std::ranges::any_of(threads_, [&](const auto& thread) {
-      return std::ranges::any_of(thread->loop().datagram_flows(), [&](const DatagramFlow& flow) {
-        return flow.open.load(std::memory_order_relaxed) && flow.key == key;
-      });
-    });
-  };
+  udp::LocalPorts ports;
+  for (const auto& thread : threads_) {
+    for (const DatagramFlow& flow : thread->loop().datagram_flows()) {
+      if (flow.open.load(std::memory_order_relaxed) &&
+          flow.key.peer_address == config.peer_address && flow.key.peer_port == config.peer_port)
+        ports.take(flow.key.local_port);
+    }
+  }
   if (config.local_port != 0)
-    return taken(config.local_port) ? std::nullopt : std::optional(config.local_port);
+    return ports.taken(config.local_port) ? std::nullopt : std::optional(config.local_port);
   // Not the same ones after each start: a receiver may remember the last run's. RFC 6056 §3.3.1.
   std::uint32_t first = 0;
   if (::getrandom(&first, sizeof first, 0) != static_cast<ssize_t>(sizeof first)) first = 0;
-  for (std::uint32_t i = 0; i < dynamic_ports; ++i) {
-    const auto port = static_cast<std::uint16_t>(dynamic_ports_begin +
-                                                 (first % dynamic_ports + i) % dynamic_ports);
-    if (!taken(port)) return port;
-  }
-  return std::nullopt;
+  return ports.free_from(first);
 }
 
 Result<nic::RouteQuery> Engine::Impl::route_to(const IpAddress& peer) {
