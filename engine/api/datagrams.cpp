@@ -125,7 +125,8 @@ DatagramFlow* Engine::Impl::take_datagram_flow() {
 Result<DatagramFlowId> Engine::Impl::open_datagram_flow(const DatagramFlowConfig& config) {
   if (config.peer_port == 0) return refuse_open(EINVAL, "peer_port must be 1 to 65535");
   if (config.payload_bytes == 0) return refuse_open(EINVAL, "payload_bytes must be at least 1");
-  const std::uint32_t most = datagram_limits_.payload_bytes_max(headers_bytes(config.peer_address));
+  const std::uint32_t most =
+      datagram_limits_.payload_bytes_max(headers_bytes(config.peer_address)).value_or(0);
   if (config.payload_bytes > most) {
     return refuse_open(EMSGSIZE, "payload_bytes may be at most " + std::to_string(most) +
                                      " here; raise the port's MTU for more");
@@ -190,11 +191,16 @@ Result<std::uint64_t> Engine::Impl::submit(DatagramSplice splice) {
   const std::lock_guard lock(mutex_);
   DatagramFlow* flow = find(splice.flow);
   if (flow == nullptr) return fail("submit", ENOTCONN, "the datagram flow is gone");
-  const std::uint32_t most = datagram_limits_.payload_bytes_max(
+  const std::optional<std::uint32_t> most = datagram_limits_.payload_bytes_max(
       headers_bytes(flow->key.peer_address) + static_cast<std::uint32_t>(header_bytes));
-  if (std::min<std::uint64_t>(file_bytes, flow->payload_bytes) > most) {
+  if (!most) {
     return fail("submit", EMSGSIZE,
-                "with this header a datagram carries at most " + std::to_string(most) +
+                "this header alone does not fit a datagram here; shorten it, or raise the port's "
+                "MTU");
+  }
+  if (std::min<std::uint64_t>(file_bytes, flow->payload_bytes) > *most) {
+    return fail("submit", EMSGSIZE,
+                "with this header a datagram carries at most " + std::to_string(*most) +
                     " bytes: open the flow with a smaller payload_bytes");
   }
   Result<SpliceOp*> op = take_splice(*flow, header_bytes);
