@@ -12,7 +12,7 @@ void QueueLoop::begin(DatagramFlow& flow) {
   flow.phase = AnyFlow::Phase::active;
   flow.finishing = false;
   flow.close_error = 0;
-  flow.asked_at = {};
+  flow.answer_wait.forget();
   flow.look_up_at = now_;
   flow.peer_mac = {};
   flow.sender.open(flow.rate_bytes_per_s);
@@ -49,6 +49,7 @@ void QueueLoop::cancel_requested(DatagramFlow& flow) {
 
 void QueueLoop::fail_splice(DatagramFlow& flow, SpliceOp& op, int error) {
   flow.sender.remove(op);
+  if (flow.sender.front() == nullptr) flow.answer_wait.forget();
   finish_splice(op, error);
 }
 

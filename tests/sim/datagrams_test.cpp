@@ -282,6 +282,25 @@ TEST_F(DatagramsOnSim, fail_when_nobody_answers_arp_and_go_out_once_somebody_doe
   EXPECT_TRUE(engine->stop_and_settle());
 }
 
+TEST_F(DatagramsOnSim, wait_for_an_answer_of_their_own_after_others_were_cancelled) {
+  options.sim.owns_interface = true;
+  answers_arp = false;
+  start(3000);
+  const DatagramFlowId flow = open();
+  const std::uint64_t first = send(flow, 1);
+  engine->run_for(milliseconds(100));
+  engine->cancel(first);
+  ASSERT_TRUE(run_until_released(1, milliseconds(5)));
+  EXPECT_EQ(of_kind(Event::Kind::released)[0].result.error, ECANCELED);
+  // Nobody waits, and by now the neighbour's entry says that it did not answer.
+  engine->run_for(seconds(30));
+  answers_arp = true;
+  send(flow, 2);
+  ASSERT_TRUE(run_until_released(2, seconds(2)));
+  EXPECT_EQ(of_kind(Event::Kind::released)[1].result.error, 0);
+  EXPECT_TRUE(engine->stop_and_settle());
+}
+
 TEST_F(DatagramsOnSim, that_nobody_listens_for_are_counted_and_sent_on) {
   options.sim.owns_interface = true;
   start(1000);
