@@ -89,7 +89,7 @@ Result<nic::RouteQuery> Engine::Impl::route_to(const IpAddress& peer) {
     return refuse_open(EINVAL, to_string(peer) + " is no single other host's address");
   const nic::RouteQuery query{*own, peer, config_.vlan_id};
   if (!host_) {
-    if (Result<nic::NextHop> hop = port_->next_hop(query); !hop)
+    if (Result<nic::NextHop> hop = next_hops_->ask(query); !hop)
       return tl::unexpected(std::move(hop.error()));
     return query;
   }
@@ -131,11 +131,11 @@ Result<DatagramFlowId> Engine::Impl::open_datagram_flow(const DatagramFlowConfig
     return refuse_open(EMSGSIZE, "payload_bytes may be at most " + std::to_string(most) +
                                      " here; raise the port's MTU for more");
   }
-  // The kernel may be asked under it: some 100 µs, and nothing waits for the network.
-  const std::lock_guard lock(mutex_);
-  if (stopped_) return refuse_open(ESHUTDOWN, "the engine has been stopped");
+  // Before the lock: the kernel may be asked.
   const Result<nic::RouteQuery> query = route_to(config.peer_address);
   if (!query) return tl::unexpected(query.error());
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return refuse_open(ESHUTDOWN, "the engine has been stopped");
   const std::optional<std::uint16_t> local_port = free_local_port(config);
   if (!local_port) {
     return refuse_open(EADDRINUSE,
@@ -156,13 +156,7 @@ Result<DatagramFlowId> Engine::Impl::open_datagram_flow(const DatagramFlowConfig
   flow->open.store(true, std::memory_order_release);
   const DatagramFlowId id{flow->slot, flow->generation.load(std::memory_order_relaxed)};
   request(*flow, AnyFlow::request_open);
-  if (host_) return id;
-  if (next_hops_ == nullptr) {
-    next_hops_ = std::make_unique<engine::NextHopKeeper>(
-        [this](const nic::RouteQuery& route) { return port_->next_hop(route); },
-        [this](DatagramFlow& told) { request(told, AnyFlow::request_next_hop); });
-  }
-  next_hops_->add(*flow, *query);
+  if (next_hops_) next_hops_->add(*flow, *query);
   return id;
 }
 

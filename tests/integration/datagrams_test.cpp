@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -269,6 +270,24 @@ TEST_F(Datagrams, to_a_neighbour_that_does_not_answer_fail) {
   EXPECT_EQ(results.at(0).error, EHOSTUNREACH);
   EXPECT_EQ(results.at(0).datagrams_sent, 0U);
   EXPECT_EQ(engine_->stats().datagram_splices_unreachable, 1U);
+}
+
+TEST_F(Datagrams, are_routed_by_the_engines_namespace_whoever_opens_the_flow) {
+  start(TxForm::automatic, true);
+  File file = make_file("file", 1000);
+  const std::string address = peer_of(AddressFamily::ipv4);
+  ChildProcess peer = receiver(address, peer_port, 1, "came");
+  std::optional<DatagramFlowId> flow;
+  network_->in_namespace([&] {
+    const auto opened = engine_->open_datagram_flow(
+        {.peer_address = parse_ip_address(address).value(), .peer_port = peer_port});
+    ASSERT_TRUE(opened) << opened.error().message();
+    flow = *opened;
+  });
+  ASSERT_TRUE(flow);
+  send(*flow, file);
+  EXPECT_EQ(released(1).at(0).error, 0);
+  expect_all_came(peer, 1);
 }
 
 TEST_F(Datagrams, find_their_neighbour_again_when_its_mac_has_changed) {
