@@ -96,16 +96,32 @@ Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::st
   return hop;
 }
 
-NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
-  std::uint16_t state = NUD_NONE;
-  NextHop hop;
-  bool has_mac = false;
-  auto on_body = [&state](const ndmsg& answer) { state = answer.ndm_state; };
-  auto on_attribute = [&](const nlattr* attribute) {
+/// What the kernel's entry of a neighbour says.
+struct Known {
+  std::uint16_t state = NUD_NONE;  ///< NUD_…
+  std::optional<MacAddress> mac;
+
+  [[nodiscard]] NextHop next_hop() const {
+    constexpr std::uint16_t valid =
+        NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
+    if ((state & valid) != 0 && mac) return {NextHop::State::found, *mac};
+    return {(state & NUD_FAILED) != 0 ? NextHop::State::unreachable : NextHop::State::asking, {}};
+  }
+  /// Somebody has said where it is, and it is to stay there: using the entry would make it one that
+  /// the kernel asks for.
+  [[nodiscard]] bool is_fixed() const { return (state & (NUD_PERMANENT | NUD_NOARP)) != 0; }
+};
+
+Known look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
+  Known known;
+  auto on_body = [&known](const ndmsg& answer) { known.state = answer.ndm_state; };
+  auto on_attribute = [&known](const nlattr* attribute) {
     if (mnl_attr_get_type(attribute) != NDA_LLADDR) return;
-    const std::span<const std::uint8_t> mac = payload_of(attribute);
-    has_mac = mac.size() == hop.mac.size();
-    if (has_mac) std::ranges::copy(mac, hop.mac.begin());
+    const std::span<const std::uint8_t> bytes = payload_of(attribute);
+    MacAddress mac{};
+    if (bytes.size() != mac.size()) return;
+    std::ranges::copy(bytes, mac.begin());
+    known.mac = mac;
   };
   NetlinkExchange<ndmsg> exchange(RTM_GETNEIGH);
   exchange.body->ndm_family = family_of(neighbour);
@@ -113,13 +129,7 @@ NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t in
   put_address(exchange.header, NDA_DST, neighbour);
   // ENOENT: nobody has asked yet.
   if (exchange.run(socket, on_body, on_attribute) != 0) return {};
-  constexpr std::uint16_t valid =
-      NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
-  if ((state & valid) != 0 && has_mac) {
-    hop.state = NextHop::State::found;
-    return hop;
-  }
-  return {(state & NUD_FAILED) != 0 ? NextHop::State::unreachable : NextHop::State::asking, {}};
+  return known;
 }
 
 /// What the kernel does for a packet of its own: asks for who is not known, confirms who is stale.
@@ -152,9 +162,9 @@ Result<NextHop> kernel_next_hop(const std::string& interface, const RouteQuery& 
   if (!socket) return fail("netlink socket", errno, "raise RLIMIT_NOFILE (ulimit -n)");
   const Result<IpAddress> neighbour = route(socket.get(), query.peer, device, index);
   if (!neighbour) return tl::unexpected(neighbour.error());
-  const NextHop hop = look_up(socket.get(), *neighbour, index);
-  use(socket.get(), *neighbour, index);
-  return hop;
+  const Known known = look_up(socket.get(), *neighbour, index);
+  if (!known.is_fixed()) use(socket.get(), *neighbour, index);
+  return known.next_hop();
 }
 
 }  // namespace strictsend::nic::af_xdp

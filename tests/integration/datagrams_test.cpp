@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <fcntl.h>
 #include <functional>
 #include <iostream>
@@ -288,6 +289,27 @@ TEST_F(Datagrams, are_routed_by_the_engines_namespace_whoever_opens_the_flow) {
   send(*flow, file);
   EXPECT_EQ(released(1).at(0).error, 0);
   expect_all_came(peer, 1);
+}
+
+TEST_F(Datagrams, leave_a_neighbour_that_was_entered_for_good_as_it_is) {
+  start(TxForm::automatic, true);
+  File file = make_file("file", 1000);
+  const std::string address = peer_of(AddressFamily::ipv4);
+  const std::string device = network_->near().interface_name;
+  std::string mac;
+  for (const std::uint8_t byte : network_->peer().mac) {
+    std::array<char, 4> text{};
+    std::snprintf(text.data(), text.size(), "%02x", byte);
+    mac += (mac.empty() ? "" : ":") + std::string(text.data());
+  }
+  must(run_command(
+      {"ip", "neigh", "replace", address, "lladdr", mac, "nud", "permanent", "dev", device}));
+  ChildProcess peer = receiver(address, peer_port, 1, "came");
+  send(open_flow(address, 1000), file);
+  EXPECT_EQ(released(1).at(0).error, 0);
+  expect_all_came(peer, 1);
+  const CommandResult entry = run_command({"ip", "neigh", "show", address, "dev", device});
+  EXPECT_NE(entry.output.find(mac + " PERMANENT"), std::string::npos) << entry.output;
 }
 
 TEST_F(Datagrams, find_their_neighbour_again_when_its_mac_has_changed) {
