@@ -22,6 +22,10 @@ std::uint8_t family_of(const IpAddress& address) {
   return address.is_v4() ? AF_INET : AF_INET6;
 }
 
+std::uint8_t bits_of(const IpAddress& address) {
+  return static_cast<std::uint8_t>(address.bytes().size() * 8);
+}
+
 std::optional<IpAddress> address_in(std::span<const std::uint8_t> bytes) {
   if (bytes.size() == Ipv4Address{}.size()) {
     Ipv4Address address{};
@@ -50,8 +54,9 @@ tl::unexpected<Error> no_way(const IpAddress& peer, const std::string& device, i
 }
 
 /// The neighbour that packets for the peer go to.
-Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::string& device,
+Result<IpAddress> route(mnl_socket* socket, const RouteQuery& query, const std::string& device,
                         std::uint32_t index) {
+  const IpAddress& peer = query.peer;
   std::uint8_t type = RTN_UNSPEC;
   std::uint32_t out = 0;
   IpAddress hop = peer;
@@ -74,14 +79,24 @@ Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::st
     }
     hop = gateway.value_or(hop);
   };
-  const auto ask = [&](std::uint32_t flags) {
+  const auto ask_from = [&](const IpAddress* source, std::uint32_t flags) {
     NetlinkExchange<rtmsg> exchange(RTM_GETROUTE);
     exchange.body->rtm_family = family_of(peer);
-    exchange.body->rtm_dst_len = static_cast<std::uint8_t>(peer.bytes().size() * 8);
+    exchange.body->rtm_dst_len = bits_of(peer);
     exchange.body->rtm_flags = flags;
     put_address(exchange.header, RTA_DST, peer);
+    if (source != nullptr) {
+      exchange.body->rtm_src_len = bits_of(*source);
+      put_address(exchange.header, RTA_SRC, *source);
+    }
     mnl_attr_put_u32(exchange.header, RTA_OIF, index);
     return exchange.run(socket, on_body, on_attribute);
+  };
+  // So that `ip rule from` counts. An address that was given to the engine alone is none from which
+  // the kernel says how it would send: then as if from any.
+  const auto ask = [&](std::uint32_t flags) {
+    const int error = ask_from(&query.source, flags);
+    return error == EINVAL ? ask_from(nullptr, flags) : error;
   };
   // Told an interface, IPv4 takes everybody for a neighbour there whom no route knows: so first
   // whether there is a route at all.
@@ -160,7 +175,7 @@ Result<NextHop> kernel_next_hop(const std::string& interface, const RouteQuery& 
   if (index == 0) return fail("route to " + to_string(query.peer), errno, device + " is gone");
   const NetlinkSocket socket = open_netlink(NETLINK_ROUTE);
   if (!socket) return fail("netlink socket", errno, "raise RLIMIT_NOFILE (ulimit -n)");
-  const Result<IpAddress> neighbour = route(socket.get(), query.peer, device, index);
+  const Result<IpAddress> neighbour = route(socket.get(), query, device, index);
   if (!neighbour) return tl::unexpected(neighbour.error());
   const Known known = look_up(socket.get(), *neighbour, index);
   if (!known.is_fixed()) use(socket.get(), *neighbour, index);

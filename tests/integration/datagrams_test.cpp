@@ -52,8 +52,10 @@ class Datagrams : public ::testing::Test {
   }
   static void must(const CommandResult& result) { ASSERT_EQ(result.exit_code, 0) << result.output; }
 
-  void start(TxForm form, bool checksum_offload, const std::string& pcap_path = {}) {
+  void start(TxForm form, bool checksum_offload, const std::string& pcap_path = {},
+             std::optional<Ipv4Address> address = std::nullopt) {
     EngineConfig config;
+    config.address = address;
     config.nic = "af_xdp:" + network_->near().interface_name;
     config.cache_bytes = 32 << 20;
     config.tx_form = form;
@@ -310,6 +312,40 @@ TEST_F(Datagrams, leave_a_neighbour_that_was_entered_for_good_as_it_is) {
   expect_all_came(peer, 1);
   const CommandResult entry = run_command({"ip", "neigh", "show", address, "dev", device});
   EXPECT_NE(entry.output.find(mac + " PERMANENT"), std::string::npos) << entry.output;
+}
+
+TEST_F(Datagrams, follow_a_rule_that_is_about_the_engines_address) {
+  start(TxForm::automatic, true);
+  File file = make_file("file", 1000);
+  // A documentation address (RFC 5737) that the peer has, and whose route only we are to take.
+  const std::string far = "192.0.2.79";
+  const std::string table = std::to_string(100'000 + network_->near().interface_index);
+  const std::string device = network_->near().interface_name;
+  must(network_->run_in_namespace(
+      {"ip", "addr", "add", far + "/32", "dev", network_->peer().interface_name}));
+  must(run_command({"ip", "route", "add", far + "/32", "via", peer_of(AddressFamily::ipv4), "dev",
+                    device, "table", table}));
+  const auto rule = [&](const char* what) {
+    return run_command({"ip", "rule", what, "from", network_->near().address, "lookup", table});
+  };
+  must(rule("add"));
+  ChildProcess peer = receiver(far, peer_port, 1, "came");
+  const auto flow = engine_->open_datagram_flow(
+      {.peer_address = parse_ip_address(far).value(), .peer_port = peer_port});
+  EXPECT_TRUE(flow) << flow.error().message();
+  if (flow) {
+    send(*flow, file);
+    EXPECT_EQ(released(1).at(0).error, 0);
+    expect_all_came(peer, 1);
+  }
+  must(rule("del"));
+}
+
+TEST_F(Datagrams, go_from_an_address_that_the_kernel_does_not_have) {
+  start(TxForm::automatic, true, {}, Ipv4Address{192, 0, 2, 80});
+  File file = make_file("file", 1000);
+  send(open_flow(peer_of(AddressFamily::ipv4), 1000), file);
+  EXPECT_EQ(released(1).at(0).error, 0);
 }
 
 TEST_F(Datagrams, find_their_neighbour_again_when_its_mac_has_changed) {
