@@ -83,6 +83,9 @@ QueueLoop::PumpResult QueueLoop::pump_datagrams(DatagramFlow& flow) {
       case Handed::retry_later:
         result = PumpResult::retry_later;
         break;
+      case Handed::blocked:
+        result = PumpResult::blocked;
+        break;
     }
   }
   if (!flow.finishing || flow.sender.front() != nullptr) return result;
@@ -94,9 +97,7 @@ QueueLoop::Handed QueueLoop::hand_over_datagram(DatagramFlow& flow) {
   if (flow.sender.front() == nullptr || !follow_next_hop(flow)) return Handed::none;
   const std::optional<udp::Slice> slice = flow.sender.next(now_);
   if (!slice) return Handed::none;
-  // Nothing slows an unpaced flow down but the device: what acknowledges and answers for others
-  // must not find every slot taken.
-  if (slots_.available() <= slots_.size() / slots_kept_from_datagrams) return Handed::retry_later;
+  if (!has_slots_for_datagrams()) return Handed::blocked;
   auto& op = static_cast<SpliceOp&>(*flow.sender.front());
   TxSlot& slot = *slots_.take();
   const BuildStatus status = datagram_builder_.build(slot, flow.header, op, *slice);
