@@ -53,6 +53,18 @@ tl::unexpected<Error> no_way(const IpAddress& peer, const std::string& device, i
                   "that leads there");
 }
 
+/// Whether the kernel has this address too. It does not say how it would send from another.
+bool is_own(mnl_socket* socket, const IpAddress& address) {
+  std::uint8_t type = RTN_UNSPEC;
+  auto on_body = [&type](const rtmsg& answer) { type = answer.rtm_type; };
+  auto ignore = [](const nlattr*) {};
+  NetlinkExchange<rtmsg> exchange(RTM_GETROUTE);
+  exchange.body->rtm_family = family_of(address);
+  exchange.body->rtm_dst_len = bits_of(address);
+  put_address(exchange.header, RTA_DST, address);
+  return exchange.run(socket, on_body, ignore) == 0 && type == RTN_LOCAL;
+}
+
 /// The neighbour that packets for the peer go to.
 Result<IpAddress> route(mnl_socket* socket, const RouteQuery& query, const std::string& device,
                         std::uint32_t index) {
@@ -79,24 +91,20 @@ Result<IpAddress> route(mnl_socket* socket, const RouteQuery& query, const std::
     }
     hop = gateway.value_or(hop);
   };
-  const auto ask_from = [&](const IpAddress* source, std::uint32_t flags) {
+  // So that rules about it (ip rule from) count.
+  const bool from_own = is_own(socket, query.source);
+  const auto ask = [&](std::uint32_t flags) {
     NetlinkExchange<rtmsg> exchange(RTM_GETROUTE);
     exchange.body->rtm_family = family_of(peer);
     exchange.body->rtm_dst_len = bits_of(peer);
     exchange.body->rtm_flags = flags;
     put_address(exchange.header, RTA_DST, peer);
-    if (source != nullptr) {
-      exchange.body->rtm_src_len = bits_of(*source);
-      put_address(exchange.header, RTA_SRC, *source);
+    if (from_own) {
+      exchange.body->rtm_src_len = bits_of(query.source);
+      put_address(exchange.header, RTA_SRC, query.source);
     }
     mnl_attr_put_u32(exchange.header, RTA_OIF, index);
     return exchange.run(socket, on_body, on_attribute);
-  };
-  // So that `ip rule from` counts. An address that was given to the engine alone is none from which
-  // the kernel says how it would send: then as if from any.
-  const auto ask = [&](std::uint32_t flags) {
-    const int error = ask_from(&query.source, flags);
-    return error == EINVAL ? ask_from(nullptr, flags) : error;
   };
   // Told an interface, IPv4 takes everybody for a neighbour there whom no route knows: so first
   // whether there is a route at all.
