@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "nic/dpdk/nic_config.h"
 #include "tests/integration/datagrams_fixture.hpp"
 
 namespace strictsend::test {
@@ -124,6 +125,37 @@ TEST_F(Datagrams, find_their_neighbour_again_when_its_mac_has_changed) {
     released(1);
   }
   expect_all_came(second, 1);
+}
+
+TEST_F(Datagrams, find_their_neighbour_by_arp_where_dpdk_has_no_kernel_behind_it) {
+  if (!STRICTSEND_HAVE_DPDK) GTEST_SKIP() << "built without DPDK";
+  // The tap's other end is the kernel's, in the peer's namespace; the veth lies idle.
+  const std::string file_prefix = "--file-prefix=" + network_->near().interface_name;
+  EngineConfig config;
+  config.nic = "dpdk:net_tap0";
+  config.nic_arguments = {"--no-huge", "--no-pci", file_prefix, "--vdev=net_tap0,iface=tap0"};
+  config.address = network_->near().ipv4;
+  config.prefix_bits = 30;
+  network_->in_namespace([&] { start(config); });
+  if (HasFailure()) return;
+  const std::string address = peer_of(AddressFamily::ipv4);
+  must(network_->run_in_namespace({"ip", "addr", "flush", "dev", network_->peer().interface_name}));
+  must(network_->run_in_namespace({"ip", "addr", "add", address + "/30", "dev", "tap0"}));
+  must(network_->run_in_namespace({"ip", "link", "set", "tap0", "up"}));
+
+  constexpr std::size_t count = 500;
+  File file = make_file("file", count * 1000);
+  ChildProcess peer = receiver(address, peer_port, count, "came");
+  send(open_flow(address, 1000, 2'000'000), file);
+  const auto results = released(1);
+  ASSERT_EQ(results.size(), 1U);
+  EXPECT_EQ(results.at(0).error, 0);
+  EXPECT_EQ(results.at(0).datagrams_sent, count);
+  expect_all_came(peer, count);
+  EXPECT_TRUE(get_file(root_.path("came")) == get_file(root_.path("file")));
+  EXPECT_GT(engine_->stats().neighbour_requests, 0U);
+  file = File{};
+  EXPECT_EQ(engine_->stop(0).snapshots_live, 0U);
 }
 
 }  // namespace
