@@ -221,6 +221,7 @@ struct RouteQuery {
   IpAddress source;
   IpAddress peer;
   std::optional<std::uint16_t> vlan_id;  ///< that the frames are to carry
+  bool operator==(const RouteQuery&) const = default;
 };
 /// Where frames for it go.
 struct NextHop {
@@ -262,7 +263,8 @@ class Port {
   /// Where the kernel behind the port would send frames for a peer, by its tables as they are; it
   /// is set off to find out what it does not know or has not confirmed for a while. Fails when it
   /// has no route for the peer over this interface. Where no kernel stands behind, it is the
-  /// engine's to find out. Waits for the kernel alone. Any thread.
+  /// engine's to find out. Waits for the kernel alone. Any thread of the network namespace in which
+  /// the port was opened: it is the calling thread's kernel tables that are asked.
   [[nodiscard]] virtual Result<NextHop> next_hop(const RouteQuery& query) {
     static_cast<void>(query);
     return fail("next hop", ENOTSUP, "no kernel stands behind this port");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/api/engine_impl.hpp"
+#include "engine/transport/udp/local_ports.hpp"
 #include "nic/wire/ip_packet.hpp"
 
 namespace strictsend {
@@ -18,10 +19,6 @@ using engine::LoopThread;
 using engine::SpliceOp;
 
 namespace {
-
-// The dynamic ports. RFC 6335 §6.
-constexpr std::uint16_t dynamic_ports_begin = 49'152;
-constexpr std::uint32_t dynamic_ports = 65'536 - dynamic_ports_begin;
 
 constexpr std::size_t udp_bytes = 8;
 
@@ -66,25 +63,20 @@ DatagramFlow* Engine::Impl::find(DatagramFlowId id) {
 }
 
 std::optional<std::uint16_t> Engine::Impl::free_local_port(const DatagramFlowConfig& config) {
-  const auto taken = [&](std::uint16_t port) {
-    const engine::FlowKey key{config.peer_address, config.peer_port, port};
-    return std::ranges::any_of(threads_, [&](const auto& thread) {
-      return std::ranges::any_of(thread->loop().datagram_flows(), [&](const DatagramFlow& flow) {
-        return flow.open.load(std::memory_order_relaxed) && flow.key == key;
-      });
-    });
-  };
+  udp::LocalPorts ports;
+  for (const auto& thread : threads_) {
+    for (const DatagramFlow& flow : thread->loop().datagram_flows()) {
+      if (flow.open.load(std::memory_order_relaxed) &&
+          flow.key.peer_address == config.peer_address && flow.key.peer_port == config.peer_port)
+        ports.take(flow.key.local_port);
+    }
+  }
   if (config.local_port != 0)
-    return taken(config.local_port) ? std::nullopt : std::optional(config.local_port);
+    return ports.taken(config.local_port) ? std::nullopt : std::optional(config.local_port);
   // Not the same ones after each start: a receiver may remember the last run's. RFC 6056 §3.3.1.
   std::uint32_t first = 0;
   if (::getrandom(&first, sizeof first, 0) != static_cast<ssize_t>(sizeof first)) first = 0;
-  for (std::uint32_t i = 0; i < dynamic_ports; ++i) {
-    const auto port = static_cast<std::uint16_t>(dynamic_ports_begin +
-                                                 (first % dynamic_ports + i) % dynamic_ports);
-    if (!taken(port)) return port;
-  }
-  return std::nullopt;
+  return ports.free_from(first);
 }
 
 Result<nic::RouteQuery> Engine::Impl::route_to(const IpAddress& peer) {
@@ -97,7 +89,7 @@ Result<nic::RouteQuery> Engine::Impl::route_to(const IpAddress& peer) {
     return refuse_open(EINVAL, to_string(peer) + " is no single other host's address");
   const nic::RouteQuery query{*own, peer, config_.vlan_id};
   if (!host_) {
-    if (Result<nic::NextHop> hop = port_->next_hop(query); !hop)
+    if (Result<nic::NextHop> hop = next_hops_->ask(query); !hop)
       return tl::unexpected(std::move(hop.error()));
     return query;
   }
@@ -133,16 +125,17 @@ DatagramFlow* Engine::Impl::take_datagram_flow() {
 Result<DatagramFlowId> Engine::Impl::open_datagram_flow(const DatagramFlowConfig& config) {
   if (config.peer_port == 0) return refuse_open(EINVAL, "peer_port must be 1 to 65535");
   if (config.payload_bytes == 0) return refuse_open(EINVAL, "payload_bytes must be at least 1");
-  const std::uint32_t most = datagram_limits_.payload_bytes_max(headers_bytes(config.peer_address));
+  const std::uint32_t most =
+      datagram_limits_.payload_bytes_max(headers_bytes(config.peer_address)).value_or(0);
   if (config.payload_bytes > most) {
     return refuse_open(EMSGSIZE, "payload_bytes may be at most " + std::to_string(most) +
                                      " here; raise the port's MTU for more");
   }
-  // The kernel may be asked under it: some 100 µs, and nothing waits for the network.
-  const std::lock_guard lock(mutex_);
-  if (stopped_) return refuse_open(ESHUTDOWN, "the engine has been stopped");
+  // Before the lock: the kernel may be asked.
   const Result<nic::RouteQuery> query = route_to(config.peer_address);
   if (!query) return tl::unexpected(query.error());
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return refuse_open(ESHUTDOWN, "the engine has been stopped");
   const std::optional<std::uint16_t> local_port = free_local_port(config);
   if (!local_port) {
     return refuse_open(EADDRINUSE,
@@ -163,13 +156,7 @@ Result<DatagramFlowId> Engine::Impl::open_datagram_flow(const DatagramFlowConfig
   flow->open.store(true, std::memory_order_release);
   const DatagramFlowId id{flow->slot, flow->generation.load(std::memory_order_relaxed)};
   request(*flow, AnyFlow::request_open);
-  if (host_) return id;
-  if (next_hops_ == nullptr) {
-    next_hops_ = std::make_unique<engine::NextHopKeeper>(
-        [this](const nic::RouteQuery& route) { return port_->next_hop(route); },
-        [this](DatagramFlow& told) { request(told, AnyFlow::request_next_hop); });
-  }
-  next_hops_->add(*flow, *query);
+  if (next_hops_) next_hops_->add(*flow, *query);
   return id;
 }
 
@@ -198,11 +185,16 @@ Result<std::uint64_t> Engine::Impl::submit(DatagramSplice splice) {
   const std::lock_guard lock(mutex_);
   DatagramFlow* flow = find(splice.flow);
   if (flow == nullptr) return fail("submit", ENOTCONN, "the datagram flow is gone");
-  const std::uint32_t most = datagram_limits_.payload_bytes_max(
+  const std::optional<std::uint32_t> most = datagram_limits_.payload_bytes_max(
       headers_bytes(flow->key.peer_address) + static_cast<std::uint32_t>(header_bytes));
-  if (std::min<std::uint64_t>(file_bytes, flow->payload_bytes) > most) {
+  if (!most) {
     return fail("submit", EMSGSIZE,
-                "with this header a datagram carries at most " + std::to_string(most) +
+                "this header alone does not fit a datagram here; shorten it, or raise the port's "
+                "MTU");
+  }
+  if (std::min<std::uint64_t>(file_bytes, flow->payload_bytes) > *most) {
+    return fail("submit", EMSGSIZE,
+                "with this header a datagram carries at most " + std::to_string(*most) +
                     " bytes: open the flow with a smaller payload_bytes");
   }
   Result<SpliceOp*> op = take_splice(*flow, header_bytes);

@@ -291,13 +291,11 @@ EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
   while (monotonic_now() < limit && !std::all_of(threads_.begin(), threads_.end(), quiet)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  std::unique_ptr<engine::NextHopKeeper> asks_the_port;
   {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
-    asks_the_port = std::move(next_hops_);
   }
-  asks_the_port.reset();
+  if (next_hops_) next_hops_->stop();
   // All at once: a device may stop only when each of its queues was told to, and a thread that is
   // told first then waits for the others.
   for (auto& thread : threads_)

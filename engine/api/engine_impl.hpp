@@ -77,12 +77,13 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   Result<engine::SpliceOp*> take_splice(engine::AnyFlow& flow, std::size_t inline_bytes);
   std::uint64_t push_splice(engine::SpliceOp& op);
 
-  // Datagrams (datagrams.cpp); all but the first two under mutex_.
+  // Datagrams (datagrams.cpp); all but the first three under mutex_.
+  /// Where no host of ours decides, the kernel is asked, so not under mutex_.
+  Result<nic::RouteQuery> route_to(const IpAddress& peer);
   [[nodiscard]] engine::LoopThread& thread_of(const engine::AnyFlow& flow);
   [[nodiscard]] engine::DatagramFlow& datagram_flow_of(std::uint32_t slot);
   [[nodiscard]] engine::DatagramFlow* find(DatagramFlowId id);
   [[nodiscard]] std::optional<std::uint16_t> free_local_port(const DatagramFlowConfig& config);
-  Result<nic::RouteQuery> route_to(const IpAddress& peer);
   engine::DatagramFlow* take_datagram_flow();
 
   const EngineConfig config_;
@@ -118,7 +119,9 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
 
   std::optional<engine::Host> host_;  ///< where no kernel stands behind the port; of all threads
   std::vector<std::unique_ptr<engine::LoopThread>> threads_;  ///< one for each NIC queue
-  std::unique_ptr<engine::NextHopKeeper> next_hops_;  ///< where a kernel does, of datagram flows
+  /// Where a kernel does, of datagram flows. It alone asks the port for next hops, so `stop` ends
+  /// it before the port.
+  std::unique_ptr<engine::NextHopKeeper> next_hops_;
 };
 
 }  // namespace strictsend

@@ -317,6 +317,13 @@ Result<void> Engine::Impl::start_threads() {
                 link_bytes + port.mtu_bytes});
   if (Result<void> owned = take_interface(frame_bytes_max); !owned) return owned;
   loop.host = host_ ? &*host_ : nullptr;
+  if (!host_) {
+    auto keeper = engine::NextHopKeeper::start(
+        [this](const nic::RouteQuery& query) { return port_->next_hop(query); },
+        [this](engine::DatagramFlow& told) { request(told, engine::AnyFlow::request_next_hop); });
+    if (!keeper) return tl::unexpected(std::move(keeper.error()));
+    next_hops_ = std::move(*keeper);
+  }
   Result<SipKey> key = random_key();
   if (!key) return tl::unexpected(std::move(key.error()));
   loop.secret = *key;

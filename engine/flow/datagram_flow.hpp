@@ -9,6 +9,7 @@
 #include "base/assert.hpp"
 #include "engine/flow/any_flow.hpp"
 #include "engine/flow/next_hop.hpp"
+#include "engine/host/answer_wait.hpp"
 #include "engine/transport/udp/sender.hpp"
 #include "nic/wire/header_template.hpp"
 
@@ -36,7 +37,7 @@ struct DatagramFlow : AnyFlow {
   wire::UdpHeaderTemplate header;
   nic::MacAddress peer_mac{};  ///< that the header has
   Time look_up_at;             ///< when to look the next hop up again
-  Time asked_at;               ///< since when an answer is waited for; zero: none is
+  AnswerWait answer_wait;      ///< for the host's, while splices wait
 };
 
 [[nodiscard]] inline DatagramFlow& datagram_flow_of(AnyFlow& flow) {

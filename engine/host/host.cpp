@@ -6,7 +6,7 @@ namespace strictsend::engine {
 Host::Host(const HostConfig& config, Time now)
     : config_(config),
       neighbours_(config.gateway, config.gateway6, now),
-      defended_ns_((now - defend_interval).ns),
+      defended_ns_{(now - defend_interval).ns, (now - defend_interval).ns},
       announce_at_(now) {}
 
 HostStep Host::on_frame(std::span<const std::byte> frame, Time now) {
@@ -26,11 +26,13 @@ bool Host::for_us(const nic::MacAddress& destination) const {
 }
 
 /// RFC 5227 §2.4 (c): others rely on the address, so it is not given up; but two hosts that both
-/// defend it must not do so in turns without end.
-bool Host::may_defend(Time now) {
-  std::int64_t last = defended_ns_.load(std::memory_order_relaxed);
+/// defend it must not do so in turns without end. That is of one address: the other family's may
+/// be claimed by somebody else at the same time.
+bool Host::may_defend(AddressFamily family, Time now) {
+  std::atomic<std::int64_t>& defended_ns = defended_ns_[static_cast<std::size_t>(family)];
+  std::int64_t last = defended_ns.load(std::memory_order_relaxed);
   return now.ns - last >= defend_interval.ns &&
-         defended_ns_.compare_exchange_strong(last, now.ns, std::memory_order_relaxed);
+         defended_ns.compare_exchange_strong(last, now.ns, std::memory_order_relaxed);
 }
 
 HostStep Host::on_arp(const wire::ArpPacket& packet, Time now) {
@@ -41,7 +43,7 @@ HostStep Host::on_arp(const wire::ArpPacket& packet, Time now) {
   if (packet.sender_mac == config_.mac && packet.sender == config_.address) return {};
   if (packet.sender == config_.address) {
     HostStep step{.kind = HostStep::Kind::conflict};
-    if (may_defend(now)) step.arp = announcement();
+    if (may_defend(AddressFamily::ipv4, now)) step.arp = announcement();
     return step;
   }
   const bool asks_for_us =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -107,7 +108,7 @@ class Host {
 
  private:
   [[nodiscard]] HostStep on_arp(const wire::ArpPacket& packet, Time now);
-  [[nodiscard]] bool may_defend(Time now);
+  [[nodiscard]] bool may_defend(AddressFamily family, Time now);
   [[nodiscard]] HostStep on_echo(const wire::IcmpEchoView& echo) const;
   [[nodiscard]] bool for_us(const nic::MacAddress& destination) const;
   [[nodiscard]] wire::ArpPacket arp_request(const NeighbourRequest& request) const;
@@ -127,7 +128,8 @@ class Host {
 
   const HostConfig config_;
   Neighbours neighbours_;
-  std::atomic<std::int64_t> defended_ns_;  ///< the last time; whoever moves it sends the defence
+  /// Of each family's address, the last time; whoever moves it sends the defence.
+  std::array<std::atomic<std::int64_t>, 2> defended_ns_;
   std::uint32_t announcements_left_ = announcements;  ///< this and the next: the keeper's
   Time announce_at_;
 };

@@ -2,6 +2,7 @@
 #include "engine/host/host_config.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
 
@@ -41,11 +42,19 @@ bool is_link_local(const Ipv6Address& address) {
   return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
 }
 
-/// Neither "unspecified", loopback nor a group: RFC 4291 §2.5.2, §2.5.3, §2.7.
+/// An IPv4 address in the form that IPv6 has for it: RFC 4291 §2.5.5.2. It is for programs, no
+/// packet has it, and the neighbour table keeps IPv4's own in this form.
+std::optional<Ipv4Address> mapped_ipv4(const Ipv6Address& address) {
+  constexpr std::array<std::uint8_t, 12> prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (!std::equal(prefix.begin(), prefix.end(), address.begin())) return std::nullopt;
+  return Ipv4Address{address[12], address[13], address[14], address[15]};
+}
+
+/// Neither "unspecified", loopback, a group nor IPv4's: RFC 4291 §2.5.2, §2.5.3, §2.7.
 bool can_be_host(const Ipv6Address& address) {
   const bool zeros =
       std::all_of(address.begin(), address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
-  return !(zeros && address.back() <= 1) && address[0] != 0xff;
+  return !(zeros && address.back() <= 1) && address[0] != 0xff && !mapped_ipv4(address);
 }
 
 }  // namespace
@@ -111,6 +120,13 @@ Result<void> check_ipv4(const HostConfig& host) {
   return host.gateway ? check_gateway(host, network, *host.gateway) : Result<void>{};
 }
 
+Result<void> check_not_mapped(const Ipv6Address& address) {
+  const std::optional<Ipv4Address> v4 = mapped_ipv4(address);
+  if (!v4) return {};
+  return bad(to_string(IpAddress(address)) + " is an IPv4 address written as an IPv6 one; say " +
+             to_string(IpAddress(*v4)));
+}
+
 Result<void> check_ipv6(const HostConfig& host) {
   if (!host.address6) {
     if (!host.gateway6) return {};
@@ -118,6 +134,10 @@ Result<void> check_ipv6(const HostConfig& host) {
                " is of no use without an IPv6 address: name both or neither");
   }
   const std::string own = to_string(IpAddress(*host.address6));
+  for (const std::optional<Ipv6Address>& address : {host.address6, host.gateway6}) {
+    if (!address) continue;
+    if (Result<void> checked = check_not_mapped(*address); !checked) return checked;
+  }
   if (host.prefix6_bits < 1 || host.prefix6_bits > 127)
     return bad("an IPv6 network's prefix has 1 to 127 bits, as in --address " + own + "/64");
   if (!can_be_host(*host.address6))

@@ -31,8 +31,8 @@ struct HostConfig {
   /// IPv6 link-local addresses always are (RFC 4291 §2.5.6).
   [[nodiscard]] bool on_link(const IpAddress& other) const;
   /// Whether a packet may have this source: of a family that is spoken here, neither a group,
-  /// loopback or unspecified address nor the network's own or broadcast address, nor ours.
-  /// RFC 1122 §3.2.1.3, RFC 4291 §2.5.2 and §2.5.3.
+  /// loopback or unspecified address nor the network's own or broadcast address, nor ours, nor
+  /// IPv4's in IPv6's form. RFC 1122 §3.2.1.3, RFC 4291 §2.5.2, §2.5.3 and §2.5.5.2.
   [[nodiscard]] bool may_be_peer(const IpAddress& other) const;
   [[nodiscard]] std::optional<IpAddress> gateway_for(const IpAddress& other) const;
 };

@@ -27,7 +27,7 @@ HostStep Host::on_solicitation(const NeighbourPacket& packet, Time now) {
   if (packet.source_mac == config_.mac && (probe || packet.source == *config_.address6)) return {};
   if (packet.source == *config_.address6) {
     HostStep step{.kind = HostStep::Kind::conflict};
-    if (may_defend(now)) step.neighbour = advertisement_to_all();
+    if (may_defend(AddressFamily::ipv6, now)) step.neighbour = advertisement_to_all();
     return step;
   }
   if (packet.link_address) neighbours_.heard(packet.source, *packet.link_address, false, now);
@@ -46,7 +46,7 @@ HostStep Host::on_advertisement(const NeighbourPacket& packet, Time now) {
   if (packet.target == *config_.address6) {
     if (packet.source_mac == config_.mac) return {};
     HostStep step{.kind = HostStep::Kind::conflict};
-    if (may_defend(now)) step.neighbour = advertisement_to_all();
+    if (may_defend(AddressFamily::ipv6, now)) step.neighbour = advertisement_to_all();
     return step;
   }
   neighbours_.claimed(

@@ -12,7 +12,7 @@ void QueueLoop::begin(DatagramFlow& flow) {
   flow.phase = AnyFlow::Phase::active;
   flow.finishing = false;
   flow.close_error = 0;
-  flow.asked_at = {};
+  flow.answer_wait.forget();
   flow.look_up_at = now_;
   flow.peer_mac = {};
   flow.sender.open(flow.rate_bytes_per_s);
@@ -49,6 +49,7 @@ void QueueLoop::cancel_requested(DatagramFlow& flow) {
 
 void QueueLoop::fail_splice(DatagramFlow& flow, SpliceOp& op, int error) {
   flow.sender.remove(op);
+  if (flow.sender.front() == nullptr) flow.answer_wait.forget();
   finish_splice(op, error);
 }
 
@@ -82,6 +83,9 @@ QueueLoop::PumpResult QueueLoop::pump_datagrams(DatagramFlow& flow) {
       case Handed::retry_later:
         result = PumpResult::retry_later;
         break;
+      case Handed::blocked:
+        result = PumpResult::blocked;
+        break;
     }
   }
   if (!flow.finishing || flow.sender.front() != nullptr) return result;
@@ -93,9 +97,7 @@ QueueLoop::Handed QueueLoop::hand_over_datagram(DatagramFlow& flow) {
   if (flow.sender.front() == nullptr || !follow_next_hop(flow)) return Handed::none;
   const std::optional<udp::Slice> slice = flow.sender.next(now_);
   if (!slice) return Handed::none;
-  // Nothing slows an unpaced flow down but the device: what acknowledges and answers for others
-  // must not find every slot taken.
-  if (slots_.available() <= slots_.size() / slots_kept_from_datagrams) return Handed::retry_later;
+  if (!has_slots_for_datagrams()) return Handed::blocked;
   auto& op = static_cast<SpliceOp&>(*flow.sender.front());
   TxSlot& slot = *slots_.take();
   const BuildStatus status = datagram_builder_.build(slot, flow.header, op, *slice);

@@ -13,8 +13,6 @@ namespace {
 /// While an answer is waited for: it arrives at whatever queue the NIC chooses.
 constexpr Duration look_up_soon = milliseconds(5);
 constexpr Duration look_up_every = milliseconds(500);
-/// Longer than all requests of one neighbour take (Neighbours::requests_max).
-constexpr Duration answer_limit = seconds(5);
 
 }  // namespace
 
@@ -67,23 +65,16 @@ nic::NextHop QueueLoop::next_hop_of(DatagramFlow& flow) {
 nic::NextHop QueueLoop::ask_host(DatagramFlow& flow) {
   const Neighbour neighbour = config_.host->neighbour_for(flow.key.peer_address);
   using State = nic::NextHop::State;
-  // Nothing ever comes back that would confirm it: what is stale is asked for while it is used.
-  if (neighbour.state == NeighbourState::stale) ask_for_next_hop(flow.key.peer_address);
-  if (neighbour.usable()) {
-    flow.asked_at = {};
-    return {State::found, neighbour.mac};
-  }
-  // Unreachable is an answer only to whoever has asked: it may be long ago that it was found so.
-  // And a table that is full of others who are asked for has no place for this one.
-  const bool waits = flow.asked_at != Time{};
-  if (waits &&
-      (neighbour.state == NeighbourState::unreachable || now_ - flow.asked_at >= answer_limit)) {
-    flow.asked_at = {};
-    return {State::unreachable, {}};
-  }
-  if (neighbour.state != NeighbourState::incomplete) ask_for_next_hop(flow.key.peer_address);
-  if (!waits) flow.asked_at = now_;
-  return {State::asking, {}};
+  State seen = State::asking;
+  if (neighbour.usable()) seen = State::found;
+  if (neighbour.state == NeighbourState::unreachable) seen = State::unreachable;
+  const State state = flow.answer_wait.after(seen, now_);
+  // Nothing ever comes back that would confirm it: what is stale is asked for while it is used. And
+  // a table that is full of others who are asked for may have no place for this one yet.
+  if (neighbour.state == NeighbourState::stale ||
+      (state == State::asking && neighbour.state != NeighbourState::incomplete))
+    ask_for_next_hop(flow.key.peer_address);
+  return {state, state == State::found ? neighbour.mac : nic::MacAddress{}};
 }
 
 }  // namespace strictsend::engine

@@ -126,9 +126,15 @@ class QueueLoop {
   [[nodiscard]] Time next_deadline() const {
     return std::min({wheel_.next_deadline(), releases_.next_deadline(), keep_at_});
   }
-  /// Whether something can be sent right now, so that sleeping would be wrong.
+  /// Whether something can be sent right now, so that sleeping would be wrong. What waits for a
+  /// slot, or for room in the port's ring, waits for completions: whoever sleeps while packets are
+  /// outstanding looks for them every now and then.
   [[nodiscard]] bool has_work() const {
-    return !stopped_ && (!ready_.empty() || pending_count_ > 0);
+    if (stopped_) return false;
+    if (pending_count_ > 0 && outstanding_ == 0) return true;
+    if (pending_count_ >= burst) return false;
+    return (!ready_.empty() && slots_.available() > 0) ||
+           (!short_of_slots_.empty() && has_slots_for_datagrams());
   }
   /// Whether another queue's failure wants this one stopped, at the next turn.
   [[nodiscard]] bool must_stop_device() const {
@@ -249,8 +255,13 @@ class QueueLoop {
   void carry_out(DatagramFlow& flow, std::uint32_t requests);
   void cancel_requested(DatagramFlow& flow);
   PumpResult pump_datagrams(DatagramFlow& flow);
-  enum class Handed : std::uint8_t { one, none, retry_later };
+  enum class Handed : std::uint8_t { one, none, retry_later, blocked };
   Handed hand_over_datagram(DatagramFlow& flow);
+  /// Nothing slows an unpaced flow down but the device: what acknowledges and answers for others
+  /// must not find every slot taken.
+  [[nodiscard]] bool has_slots_for_datagrams() const {
+    return slots_.available() > slots_.size() / slots_kept_from_datagrams;
+  }
   void account_sent(SpliceOp& op, const udp::Slice& slice);
   /// One of the splice's packets is complete.
   void datagram_completed(SpliceOp& op, TxSlot& slot, nic::TxStatus status);
@@ -295,6 +306,7 @@ class QueueLoop {
   TimerWheel wheel_;     // what protocols wait for
   TimerWheel releases_;  // what pacers hold back
   FlowQueue<&AnyFlow::ready_next> ready_;
+  FlowQueue<&AnyFlow::ready_next> short_of_slots_;  ///< datagram flows whose turn comes with slots
 
   // Built packets that the port has not taken yet, oldest first: a ring of slot numbers.
   std::vector<std::uint32_t> pending_;

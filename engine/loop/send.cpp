@@ -11,6 +11,10 @@ void QueueLoop::pump_flows() {
   if (stopped_) return;
   // Answers to what was received may fill a burst by themselves, each turn: they leave first.
   if (pending_count_ >= burst) transmit_pending();
+  if (has_slots_for_datagrams()) {
+    while (AnyFlow* flow = short_of_slots_.pop_front())
+      ready_.push_back(*flow);
+  }
   // A flow whose page the guard is changing waits for the next turn, not for this one to end.
   FlowQueue<&AnyFlow::ready_next> retry_later;
   while (pending_count_ < burst) {
@@ -23,12 +27,14 @@ void QueueLoop::pump_flows() {
     const bool connection = flow->kind == AnyFlow::Kind::connection;
     const PumpResult result =
         connection ? pump_flow(connection_of(*flow)) : pump_datagrams(datagram_flow_of(*flow));
-    if (result == PumpResult::more || result == PumpResult::blocked) ready_.push_back(*flow);
+    if (result == PumpResult::more) ready_.push_back(*flow);
+    if (result == PumpResult::blocked) (connection ? ready_ : short_of_slots_).push_back(*flow);
     if (result == PumpResult::retry_later) retry_later.push_back(*flow);
     if (result == PumpResult::idle || result == PumpResult::ended) flow->ready = false;
     if (result != PumpResult::ended && connection) set_timer(connection_of(*flow));
     if (result != PumpResult::ended && !connection) set_timer(datagram_flow_of(*flow));
-    if (result == PumpResult::blocked) break;
+    // To a connection every slot is open: there is none.
+    if (result == PumpResult::blocked && connection) break;
     if (pending_count_ >= burst) transmit_pending();
   }
   while (AnyFlow* flow = retry_later.pop_front())
@@ -127,6 +133,7 @@ void QueueLoop::transmit_pending() {
     handed = handed || taken > 0;
     if (taken < count) break;
   }
+  worked_ = worked_ || handed;
   // While descriptors are out the kernel may need another kick to get on with them. And a kick
   // alone tells whether a device that failed, or that takes nothing, is back or gone.
   if (handed || outstanding_ > 0 || pending_count_ > 0 || kick_error_ != 0)

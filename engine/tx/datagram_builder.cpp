@@ -27,7 +27,7 @@ BuildStatus DatagramBuilder::build(TxSlot& slot, const wire::UdpHeaderTemplate& 
       return status;
     }
   }
-  // What was accepted fits: datagram_payload_bytes_max.
+  // What was accepted fits: DatagramLimits.
   STRICTSEND_ASSERT(gathering.payload_bytes == payload_bytes);
 
   const std::span<std::byte> into = gatherer_.header_room(slot);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "engine/exchange/splice_op.hpp"
 #include "engine/tx/payload_gatherer.hpp"
@@ -31,9 +32,10 @@ struct DatagramLimits {
   std::uint32_t ip_bytes = 0;        ///< of the IP packet
   std::uint32_t gathered_bytes = 0;  ///< of a snapshot in one packet, wherever it begins
 
-  /// How much of the snapshot fits behind all headers from IP's on.
-  [[nodiscard]] std::uint32_t payload_bytes_max(std::uint32_t headers_bytes) const {
-    return ip_bytes > headers_bytes ? std::min(ip_bytes - headers_bytes, gathered_bytes) : 0;
+  /// How much of the snapshot fits behind all headers from IP's on; nullopt: not even they fit.
+  [[nodiscard]] std::optional<std::uint32_t> payload_bytes_max(std::uint32_t headers_bytes) const {
+    if (headers_bytes > ip_bytes) return std::nullopt;
+    return std::min(ip_bytes - headers_bytes, gathered_bytes);
   }
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/socket.h>
+
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -17,7 +19,7 @@ using NetlinkSocket = std::unique_ptr<mnl_socket, CloseNetlinkSocket>;
 
 /// `bus`: NETLINK_ROUTE, NETLINK_GENERIC, …; null, with errno: there is none to be had.
 inline NetlinkSocket open_netlink(int bus) {
-  NetlinkSocket socket(mnl_socket_open(bus));
+  NetlinkSocket socket(mnl_socket_open2(bus, SOCK_CLOEXEC));
   if (socket && mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0) socket.reset();
   return socket;
 }

@@ -22,6 +22,10 @@ std::uint8_t family_of(const IpAddress& address) {
   return address.is_v4() ? AF_INET : AF_INET6;
 }
 
+std::uint8_t bits_of(const IpAddress& address) {
+  return static_cast<std::uint8_t>(address.bytes().size() * 8);
+}
+
 std::optional<IpAddress> address_in(std::span<const std::uint8_t> bytes) {
   if (bytes.size() == Ipv4Address{}.size()) {
     Ipv4Address address{};
@@ -49,9 +53,22 @@ tl::unexpected<Error> no_way(const IpAddress& peer, const std::string& device, i
                   "that leads there");
 }
 
+/// Whether the kernel has this address too. It does not say how it would send from another.
+bool is_own(mnl_socket* socket, const IpAddress& address) {
+  std::uint8_t type = RTN_UNSPEC;
+  auto on_body = [&type](const rtmsg& answer) { type = answer.rtm_type; };
+  auto ignore = [](const nlattr*) {};
+  NetlinkExchange<rtmsg> exchange(RTM_GETROUTE);
+  exchange.body->rtm_family = family_of(address);
+  exchange.body->rtm_dst_len = bits_of(address);
+  put_address(exchange.header, RTA_DST, address);
+  return exchange.run(socket, on_body, ignore) == 0 && type == RTN_LOCAL;
+}
+
 /// The neighbour that packets for the peer go to.
-Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::string& device,
+Result<IpAddress> route(mnl_socket* socket, const RouteQuery& query, const std::string& device,
                         std::uint32_t index) {
+  const IpAddress& peer = query.peer;
   std::uint8_t type = RTN_UNSPEC;
   std::uint32_t out = 0;
   IpAddress hop = peer;
@@ -74,12 +91,18 @@ Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::st
     }
     hop = gateway.value_or(hop);
   };
+  // So that rules about it (ip rule from) count.
+  const bool from_own = is_own(socket, query.source);
   const auto ask = [&](std::uint32_t flags) {
     NetlinkExchange<rtmsg> exchange(RTM_GETROUTE);
     exchange.body->rtm_family = family_of(peer);
-    exchange.body->rtm_dst_len = static_cast<std::uint8_t>(peer.bytes().size() * 8);
+    exchange.body->rtm_dst_len = bits_of(peer);
     exchange.body->rtm_flags = flags;
     put_address(exchange.header, RTA_DST, peer);
+    if (from_own) {
+      exchange.body->rtm_src_len = bits_of(query.source);
+      put_address(exchange.header, RTA_SRC, query.source);
+    }
     mnl_attr_put_u32(exchange.header, RTA_OIF, index);
     return exchange.run(socket, on_body, on_attribute);
   };
@@ -96,16 +119,32 @@ Result<IpAddress> route(mnl_socket* socket, const IpAddress& peer, const std::st
   return hop;
 }
 
-NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
-  std::uint16_t state = NUD_NONE;
-  NextHop hop;
-  bool has_mac = false;
-  auto on_body = [&state](const ndmsg& answer) { state = answer.ndm_state; };
-  auto on_attribute = [&](const nlattr* attribute) {
+/// What the kernel's entry of a neighbour says.
+struct Known {
+  std::uint16_t state = NUD_NONE;  ///< NUD_…
+  std::optional<MacAddress> mac;
+
+  [[nodiscard]] NextHop next_hop() const {
+    constexpr std::uint16_t valid =
+        NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
+    if ((state & valid) != 0 && mac) return {NextHop::State::found, *mac};
+    return {(state & NUD_FAILED) != 0 ? NextHop::State::unreachable : NextHop::State::asking, {}};
+  }
+  /// Somebody has said where it is, and it is to stay there: using the entry would make it one that
+  /// the kernel asks for.
+  [[nodiscard]] bool is_fixed() const { return (state & (NUD_PERMANENT | NUD_NOARP)) != 0; }
+};
+
+Known look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t index) {
+  Known known;
+  auto on_body = [&known](const ndmsg& answer) { known.state = answer.ndm_state; };
+  auto on_attribute = [&known](const nlattr* attribute) {
     if (mnl_attr_get_type(attribute) != NDA_LLADDR) return;
-    const std::span<const std::uint8_t> mac = payload_of(attribute);
-    has_mac = mac.size() == hop.mac.size();
-    if (has_mac) std::ranges::copy(mac, hop.mac.begin());
+    const std::span<const std::uint8_t> bytes = payload_of(attribute);
+    MacAddress mac{};
+    if (bytes.size() != mac.size()) return;
+    std::ranges::copy(bytes, mac.begin());
+    known.mac = mac;
   };
   NetlinkExchange<ndmsg> exchange(RTM_GETNEIGH);
   exchange.body->ndm_family = family_of(neighbour);
@@ -113,13 +152,7 @@ NextHop look_up(mnl_socket* socket, const IpAddress& neighbour, std::uint32_t in
   put_address(exchange.header, NDA_DST, neighbour);
   // ENOENT: nobody has asked yet.
   if (exchange.run(socket, on_body, on_attribute) != 0) return {};
-  constexpr std::uint16_t valid =
-      NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
-  if ((state & valid) != 0 && has_mac) {
-    hop.state = NextHop::State::found;
-    return hop;
-  }
-  return {(state & NUD_FAILED) != 0 ? NextHop::State::unreachable : NextHop::State::asking, {}};
+  return known;
 }
 
 /// What the kernel does for a packet of its own: asks for who is not known, confirms who is stale.
@@ -150,11 +183,11 @@ Result<NextHop> kernel_next_hop(const std::string& interface, const RouteQuery& 
   if (index == 0) return fail("route to " + to_string(query.peer), errno, device + " is gone");
   const NetlinkSocket socket = open_netlink(NETLINK_ROUTE);
   if (!socket) return fail("netlink socket", errno, "raise RLIMIT_NOFILE (ulimit -n)");
-  const Result<IpAddress> neighbour = route(socket.get(), query.peer, device, index);
+  const Result<IpAddress> neighbour = route(socket.get(), query, device, index);
   if (!neighbour) return tl::unexpected(neighbour.error());
-  const NextHop hop = look_up(socket.get(), *neighbour, index);
-  use(socket.get(), *neighbour, index);
-  return hop;
+  const Known known = look_up(socket.get(), *neighbour, index);
+  if (!known.is_fixed()) use(socket.get(), *neighbour, index);
+  return known.next_hop();
 }
 
 }  // namespace strictsend::nic::af_xdp

@@ -282,6 +282,25 @@ TEST_F(DatagramsOnSim, fail_when_nobody_answers_arp_and_go_out_once_somebody_doe
   EXPECT_TRUE(engine->stop_and_settle());
 }
 
+TEST_F(DatagramsOnSim, wait_for_an_answer_of_their_own_after_others_were_cancelled) {
+  options.sim.owns_interface = true;
+  answers_arp = false;
+  start(3000);
+  const DatagramFlowId flow = open();
+  const std::uint64_t first = send(flow, 1);
+  engine->run_for(milliseconds(100));
+  engine->cancel(first);
+  ASSERT_TRUE(run_until_released(1, milliseconds(5)));
+  EXPECT_EQ(of_kind(Event::Kind::released)[0].result.error, ECANCELED);
+  // Nobody waits, and by now the neighbour's entry says that it did not answer.
+  engine->run_for(seconds(30));
+  answers_arp = true;
+  send(flow, 2);
+  ASSERT_TRUE(run_until_released(2, seconds(2)));
+  EXPECT_EQ(of_kind(Event::Kind::released)[1].result.error, 0);
+  EXPECT_TRUE(engine->stop_and_settle());
+}
+
 TEST_F(DatagramsOnSim, that_nobody_listens_for_are_counted_and_sent_on) {
   options.sim.owns_interface = true;
   start(1000);
@@ -324,6 +343,30 @@ TEST_F(DatagramsOnSim, without_a_rate_leave_a_connection_its_share) {
   EXPECT_GT(came.size(), 500U) << "nor was it kept waiting";
   EXPECT_TRUE(run_until_released(8));
   EXPECT_TRUE(engine->stop_and_settle());
+}
+
+TEST_F(DatagramsOnSim, that_wait_for_the_device_keep_no_thread_awake) {
+  // Once it is the port's ring that is full, once the slots that are not kept for others.
+  for (const std::size_t ring : {64U, 1024U}) {
+    options.sim.tx_ring_packets = ring;
+    options.sim.dma.completion_lateness_max = seconds(1);
+    start(2'000'000);
+    send(open(), 1);
+    int sleepless = 0;
+    engine->between = [&] { sleepless += engine->loop().has_work() ? 1 : 0; };
+    engine->run_for(milliseconds(10));
+    EXPECT_GT(engine->loop().packets_outstanding(), 50U);
+    EXPECT_FALSE(engine->loop().has_work());
+    EXPECT_LT(sleepless, 50) << "beside the turns in which it hands packets over";
+    engine->between = nullptr;
+    ASSERT_TRUE(run_until_released(1)) << "what the device completes brings it back";
+    EXPECT_EQ(of_kind(Event::Kind::released)[0].result.datagrams_sent, 2000U);
+    EXPECT_TRUE(received() == content);
+    file.reset();
+    EXPECT_TRUE(engine->stop_and_settle());
+    events.clear();
+    came.clear();
+  }
 }
 
 TEST_F(DatagramsOnSim, end_with_their_device) {

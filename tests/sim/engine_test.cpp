@@ -81,6 +81,20 @@ INSTANTIATE_TEST_SUITE_P(Forms, EngineOnSim, ::testing::Bool(), [](const auto& f
   return form.param ? std::string("linear") : std::string("fragments");
 });
 
+TEST_P(EngineOnSim, a_connection_that_waits_for_packet_slots_keeps_no_thread_awake) {
+  options.edit = [](engine::LoopConfig& config) { config.tx_slots = 8; };
+  options.sim.dma.completion_lateness_max = milliseconds(200);
+  start(200'000);
+  SimClient* client = nullptr;
+  const ConnectionId connection = connect(client);
+  send(connection);
+  engine->run_for(milliseconds(5));
+  EXPECT_EQ(engine->loop().packets_outstanding(), 8U);
+  EXPECT_FALSE(engine->loop().has_work());
+  ASSERT_TRUE(run_until_count(Event::Kind::released, 1));
+  EXPECT_EQ(text_of(client->received()), content);
+}
+
 TEST_P(EngineOnSim, sends_header_file_and_trailer_in_order) {
   start(100'000);
   SimClient* client = nullptr;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a host decides over IPv6: neighbour discovery in times of its own, and which addresses do.
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -157,6 +158,32 @@ TEST(HostIpv6, defends_its_address_once_in_ten_seconds) {
   EXPECT_TRUE(story.hear(claim).neighbour);
 }
 
+TEST(HostIpv6, rfc5227_1_1_defends_either_familys_address_by_an_interval_of_its_own) {
+  Host host({.mac = our_mac,
+             .address = Ipv4Address{10, 0, 0, 1},
+             .reply_bytes_max = 1514,
+             .address6 = us},
+            start);
+  std::array<std::byte, wire::arp_frame_bytes> arp{};
+  wire::emit_arp_packet(arp, {.source_mac = other_mac,
+                              .destination_mac = wire::broadcast_mac,
+                              .operation = wire::ArpOperation::request,
+                              .sender_mac = other_mac,
+                              .sender = Ipv4Address{10, 0, 0, 1},
+                              .target = Ipv4Address{10, 0, 0, 1}});
+  EXPECT_TRUE(host.on_frame(arp, start).arp);
+  NeighbourPacket claim = answer(other_mac, us);
+  claim.destination = wire::all_nodes_v6;
+  claim.destination_mac = wire::multicast_mac(wire::all_nodes_v6);
+  claim.solicited = false;
+  claim.source = v6("fe80::9");
+  std::vector<std::byte> frame(wire::neighbour_frame_bytes_max);
+  frame.resize(wire::emit_neighbour_packet(frame, claim));
+  EXPECT_TRUE(host.on_frame(frame, start).neighbour) << "the other address was defended";
+  EXPECT_FALSE(host.on_frame(frame, start).neighbour);
+  EXPECT_FALSE(host.on_frame(arp, start).arp);
+}
+
 TEST(HostIpv6, leaves_what_is_for_others_alone) {
   Story story;
   NeighbourPacket elsewhere = question(peer_mac, peer, us);
@@ -275,6 +302,12 @@ TEST(HostConfigIpv6, takes_hosts_addresses_and_gateways_on_the_link) {
   EXPECT_EQ(complaint(v6("fe80::2"), 64), "");
 }
 
+TEST(HostConfigIpv6, has_no_peer_whose_address_is_ipv4s_in_another_form) {
+  const HostConfig host{.address = Ipv4Address{10, 0, 0, 1}, .address6 = us};
+  EXPECT_TRUE(host.may_be_peer(far_away));
+  EXPECT_FALSE(host.may_be_peer(v6("::ffff:10.0.0.2")));
+}
+
 TEST(HostConfigIpv6, says_what_is_wrong_and_what_would_be_right) {
   const auto expect = [](const std::string& text, const char* part) {
     EXPECT_NE(text.find(part), std::string::npos) << text << "\nlacks: " << part;
@@ -284,6 +317,8 @@ TEST(HostConfigIpv6, says_what_is_wrong_and_what_would_be_right) {
     expect(complaint(us, bits), "1 to 127");
   for (const char* text : {"::", "::1", "ff02::1"})
     expect(complaint(v6(text), 64), "no single host");
+  expect(complaint(v6("::ffff:10.0.0.1"), 96), "say 10.0.0.1");
+  expect(complaint(us, 64, v6("::ffff:10.0.0.254")), "say 10.0.0.254");
   expect(complaint(us, 64, us), "own address");
   expect(complaint(us, 64, far_away), "2001:db8:ffff::7 is not in the network of 2001:db8::1/64");
   EngineConfig config;

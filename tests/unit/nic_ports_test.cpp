@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <fcntl.h>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "nic/af_xdp/netlink.hpp"
 #include "nic/discard/discard_port.hpp"
 #include "nic/dpdk/nic_config.h"
 #include "nic/gather.hpp"
@@ -322,6 +324,14 @@ TEST_F(Discarding, refuses_memory_it_cannot_receive_into) {
 std::string refusal_of(const OpenPortOptions& options) {
   const auto port = open_port(options);
   return port ? "opened" : port.error().message();
+}
+
+TEST(Netlink, sockets_are_no_programs_that_this_one_starts) {
+  const af_xdp::NetlinkSocket socket = af_xdp::open_netlink(NETLINK_ROUTE);
+  ASSERT_TRUE(socket);
+  const int flags = ::fcntl(mnl_socket_get_fd(socket.get()), F_GETFD);
+  ASSERT_NE(flags, -1);
+  EXPECT_NE(flags & FD_CLOEXEC, 0);
 }
 
 TEST(OpenPort, says_what_a_specification_lacks) {

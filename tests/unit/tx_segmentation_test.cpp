@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether, and how far, a port's offer to cut packets is taken up.
+// Whether, and how far, a port's offer to cut packets is taken up; and what one datagram holds.
 #include <gtest/gtest.h>
 
+#include "engine/tx/datagram_builder.hpp"
 #include "engine/tx/segmentation.hpp"
 
 namespace strictsend::engine {
@@ -43,6 +44,22 @@ TEST(SegmentBytesMax, is_what_the_fragments_hold_wherever_in_a_page_it_begins) {
   port.segmented_fragments_max = 100;
   port.segmented_bytes_max = 9000;
   EXPECT_EQ(segment_bytes_max(port, false), 9000U - 72);
+}
+
+TEST(DatagramLimits, are_those_of_the_packet_and_of_what_is_gathered) {
+  const DatagramLimits limits = datagram_limits(cutting_port(), false, 1500);
+  EXPECT_EQ(limits.payload_bytes_max(28), 1472U);
+  EXPECT_EQ(datagram_limits({.max_fragments = 2, .max_fragment_bytes = 4096}, false, 1500)
+                .payload_bytes_max(28),
+            1U)
+      << "it may begin with a page's last byte";
+}
+
+TEST(DatagramLimits, tell_headers_that_just_fit_from_those_that_do_not) {
+  // IPv4's smallest MTU: RFC 791 §3.2.
+  const DatagramLimits limits = datagram_limits(cutting_port(), false, 68);
+  EXPECT_EQ(limits.payload_bytes_max(28 + 40), 0U);
+  EXPECT_EQ(limits.payload_bytes_max(28 + 41), std::nullopt);
 }
 
 }  // namespace

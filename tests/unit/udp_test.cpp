@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/transport/udp/local_ports.hpp"
 #include "engine/transport/udp/sender.hpp"
 
 namespace strictsend::udp {
@@ -181,6 +182,30 @@ TEST_F(Fields, wrap_around_at_their_width) {
 
 TEST_F(Fields, may_be_none) {
   EXPECT_EQ(added({1, 2}, {}, 77), (std::vector{1, 2}));
+}
+
+// Our ports.
+
+TEST(LocalPorts, are_dynamic_ones_from_any_on_and_round) {
+  LocalPorts ports;
+  EXPECT_EQ(ports.free_from(0), 49'152);
+  EXPECT_EQ(ports.free_from(LocalPorts::dynamic_count - 1), 65'535);
+  EXPECT_EQ(ports.free_from(0xffff'ffff), 65'535) << "any number does";
+  ports.take(65'535);
+  ports.take(49'152);
+  EXPECT_TRUE(ports.taken(65'535));
+  EXPECT_FALSE(ports.taken(49'153));
+  EXPECT_EQ(ports.free_from(LocalPorts::dynamic_count - 1), 49'153);
+}
+
+TEST(LocalPorts, may_all_be_taken) {
+  LocalPorts ports;
+  for (std::uint32_t i = 0; i < LocalPorts::dynamic_count; ++i) {
+    const auto port = ports.free_from(7);
+    ASSERT_TRUE(port);
+    ports.take(*port);
+  }
+  EXPECT_FALSE(ports.free_from(7));
 }
 
 }  // namespace

@@ -311,7 +311,8 @@ class STRICTSEND_API Engine {
 
   /// A flow of datagrams to a peer. Which neighbour they go to is found out meanwhile: where a
   /// kernel stands behind the port by asking it, now and every second, else by ARP or neighbour
-  /// discovery. What is submitted waits for that, and fails with EHOSTUNREACH when nobody answers
+  /// discovery. The kernel's tables are those of the network namespace in which the engine was
+  /// opened. What is submitted waits for that, and fails with EHOSTUNREACH when nobody answers
   /// for some seconds. ENETUNREACH: there is no way to that address. EADDRINUSE: another flow here
   /// has these ports and this peer. ENOBUFS: all max_datagram_flows are open.
   Result<DatagramFlowId> open_datagram_flow(const DatagramFlowConfig& config);
