@@ -2,6 +2,8 @@
 // Datagram flows over AF_XDP on a veth pair, to kernel sockets that check what came.
 #include <array>
 #include <cstddef>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,20 @@
 
 namespace strictsend::test {
 namespace {
+
+/// Processor time of this process's engine threads.
+double engine_threads_seconds() {
+  double ns = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    if (name != "strictsend-nic") continue;
+    double running_ns = 0;
+    std::ifstream(task.path() / "schedstat") >> running_ns;
+    ns += running_ns;
+  }
+  return ns / 1e9;
+}
 
 struct Variant {
   const char* name;
@@ -167,6 +183,26 @@ TEST_F(Datagrams, that_cannot_be_are_explained) {
   EXPECT_TRUE(
       refused({.header = std::span(header).first(8), .sequence = {0, 4}, .byte_offset = {3, 4}}))
       << "overlapping";
+}
+
+TEST_F(Datagrams, without_a_rate_let_their_thread_sleep_while_the_link_is_down) {
+  start(TxForm::fragments, true);
+  const std::string link = network_->near().interface_name;
+  File first = make_file("first", 100);
+  File file = make_file("file", 10'000'000);
+  const DatagramFlowId flow = open_flow(peer_of(AddressFamily::ipv4), 1400);
+  send(flow, first, 1);
+  released(1);  // and its neighbour is known
+  must(run_command({"ip", "link", "set", link, "down"}));
+  send(flow, file, 2);
+  // Until everything is full that takes packets.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const double before = engine_threads_seconds();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_LT(engine_threads_seconds() - before, 0.2);
+  EXPECT_LT(engine_->stats().datagrams_sent, 7000U) << "it was waiting";
+  must(run_command({"ip", "link", "set", link, "up"}));
+  EXPECT_EQ(released(1).at(2).error, 0);
 }
 
 TEST_F(Datagrams, flows_are_closed_after_what_was_submitted_and_their_slots_are_used_again) {
