@@ -28,6 +28,9 @@ enum class Mutation : std::uint8_t {
   frame_reused_while_pinned,  ///< a frame goes back to the free list with descriptors on it
   home_exposes_snapshot_frame,    ///< coming home exposes a frame that a snapshot reads
   relaxed_mark,                   ///< the page's sequence count is made odd with a relaxed store
+  evict_written,                  ///< a page leaves the memory although the disk has other bytes
+  evict_under_descriptor,         ///< a page's frame goes to others though a descriptor is on it
+  load_whatever_is_there,         ///< pages are read without a look at whether the file was changed
   release_at_tx_completion,       ///< engine: bytes are given up when sent, not when acknowledged
   release_under_descriptor,       ///< engine: bytes are given up at ACK though a descriptor is out
   unpin_at_transmit,              ///< engine: frames are unpinned when a descriptor is handed over

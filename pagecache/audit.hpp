@@ -13,6 +13,9 @@ namespace strictsend::pagecache {
 /// A fast hash of a page, to notice that it changed; not against an adversary.
 [[nodiscard]] std::uint64_t audit_sum(std::span<const std::byte, page_bytes> bytes);
 
+/// In the place of the sum of a page that is not in memory.
+inline constexpr std::uint64_t audit_unknown = ~std::uint64_t{0};
+
 /// Audit mode's memory of free frames: their sums when they became free. Owned by CacheCore, used
 /// under the allocator's mutex.
 class FrameAudit {

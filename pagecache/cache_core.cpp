@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pagecache/cache_core.hpp"
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
@@ -21,6 +23,10 @@ std::uint32_t spare_frames_for(const CacheConfig& config) {
   return static_cast<std::uint32_t>(
       std::min(std::max<std::uint64_t>(frames / 16, 256), frames / 2));
 }
+
+/// Ahead of a sender: at first, and at most, doubled each time that it goes on.
+constexpr std::uint32_t read_ahead_pages_min = 16;
+constexpr std::uint32_t read_ahead_pages_limit = 1024;
 
 /// A page away from home stands in a VMA of its own and splits its neighbours': two more.
 std::uint64_t away_pages_limit() {
@@ -98,8 +104,11 @@ Result<std::shared_ptr<CacheCore>> CacheCore::create(const CacheConfig& config,
       uffd = *std::move(opened);
     }
   }
-  std::shared_ptr<CacheCore> core(
-      new CacheCore(complete, tuning, *std::move(arena), std::move(uffd), std::move(uffd_error)));
+  UniqueFd wants_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wants_fd.valid()) return fail("eventfd for the loader", errno);
+  std::shared_ptr<CacheCore> core(new CacheCore(complete, tuning, *std::move(arena),
+                                                std::move(uffd), std::move(uffd_error),
+                                                std::move(wants_fd)));
   auto guard = Guard::start(*core);
   if (!guard) return tl::unexpected(guard.error());
   core->guard_ = *std::move(guard);
@@ -107,7 +116,7 @@ Result<std::shared_ptr<CacheCore>> CacheCore::create(const CacheConfig& config,
 }
 
 CacheCore::CacheCore(const CacheConfig& config, const CacheTuning& tuning, Arena arena,
-                     std::optional<Userfaultfd> uffd, Error uffd_error)
+                     std::optional<Userfaultfd> uffd, Error uffd_error, UniqueFd wants_fd)
     : config_(config),
       tuning_(tuning),
       away_pages_max_(tuning.away_pages_max != 0 ? tuning.away_pages_max : away_pages_limit()),
@@ -120,6 +129,7 @@ CacheCore::CacheCore(const CacheConfig& config, const CacheTuning& tuning, Arena
                  FrameIndex{static_cast<std::uint32_t>(arena_.frames()) - config.spare_frames},
                  FrameIndex{static_cast<std::uint32_t>(arena_.frames())}, tuning.free_order),
       snapshots_(config.snapshots_max),
+      wants_(std::move(wants_fd)),
       uffd_(std::move(uffd)),
       uffd_error_(std::move(uffd_error)) {}
 
@@ -151,7 +161,23 @@ Result<std::shared_ptr<CachedFile>> CacheCore::create_file(std::uint64_t size_by
   return file;
 }
 
+Result<std::shared_ptr<CachedFile>> CacheCore::create_paged_file(std::uint64_t size_bytes) {
+  if (pages_for(size_bytes) > UINT32_MAX) {
+    return fail("file of " + std::to_string(size_bytes) + " bytes", EFBIG,
+                "files of up to 16 TiB can be sent");
+  }
+  auto file = std::make_shared<CachedFile>(shared_from_this(), size_bytes, true);
+  file->add_absent_pages(pages_for(size_bytes));
+  evictor_.add(file);
+  return file;
+}
+
 Result<std::span<std::byte>> CacheCore::map(const std::shared_ptr<CachedFile>& file) {
+  if (file->paged) {
+    return fail("mapping a file", EFBIG,
+                "it is too large to be kept in memory as a whole; write it through File, or choose "
+                "a larger cache");
+  }
   if (config_.protect && !uffd_) {
     return fail("mapping a file", ENOTSUP, uffd_error_.message());
   }
@@ -192,6 +218,39 @@ PinOutcome CacheCore::resolve_and_pin(const SnapshotState& snapshot, PageIndex p
   return outcome;
 }
 
+PinOutcome CacheCore::resolve_for_sending(SnapshotState& snapshot, PageIndex page,
+                                          FrameIndex& frame) {
+  const PinOutcome outcome = resolve_and_pin(snapshot, page, frame);
+  if (!snapshot.file->paged || outcome == PinOutcome::revoked) return outcome;
+  if (outcome == PinOutcome::absent &&
+      snapshot.file->load_error.load(std::memory_order_relaxed) != 0) {
+    counters_.sends_failed_for_disk.fetch_add(1, std::memory_order_relaxed);
+    return PinOutcome::revoked;
+  }
+  const std::uint64_t ahead = snapshot.ahead_page.load(std::memory_order_relaxed);
+  if (outcome == PinOutcome::absent && page.value < ahead) {
+    // On its way, unless it has left the memory again: asked for once more that does no harm.
+    wants_.want(snapshot, page.value, snapshot.ahead_count);
+    return outcome;
+  }
+  // Half of what was read ahead is left: the disk works while the rest is sent.
+  if (outcome != PinOutcome::absent && page.value + snapshot.ahead_count / 2 < ahead)
+    return outcome;
+  const std::uint64_t from = std::max<std::uint64_t>(ahead, page.value);
+  if (from >= snapshot.end_page) return outcome;
+  snapshot.ahead_count =
+      std::clamp(snapshot.ahead_count * 2, read_ahead_pages_min, read_ahead_pages_max());
+  snapshot.ahead_page.store(from + snapshot.ahead_count, std::memory_order_relaxed);
+  wants_.want(snapshot, from, snapshot.ahead_count);
+  return outcome;
+}
+
+std::uint32_t CacheCore::read_ahead_pages_max() const {
+  const std::uint64_t share = allocator_.file_frames() / 8;
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(share, read_ahead_pages_min, read_ahead_pages_limit));
+}
+
 void CacheCore::needs_upkeep(CachedFile& file) {
   if (file.in_upkeep) return;
   file.in_upkeep = true;
@@ -217,6 +276,9 @@ CacheStats CacheCore::stats() const {
   stats.frames_port = config_.port_frames;
   stats.frames_pinned = frames_.count_pinned();
   stats.snapshots_live = snapshots_.live();
+  stats.pages_loaded = load(counters_.pages_loaded);
+  stats.pages_evicted = load(counters_.pages_evicted);
+  stats.sends_failed_for_disk = load(counters_.sends_failed_for_disk);
   stats.audit_failures = load(counters_.audit_failures) + allocator_.audit_failures();
   return stats;
 }

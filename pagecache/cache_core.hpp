@@ -18,10 +18,12 @@
 #include "pagecache/audit.hpp"
 #include "pagecache/cached_file.hpp"
 #include "pagecache/checksum_memo.hpp"
+#include "pagecache/evictor.hpp"
 #include "pagecache/frame_allocator.hpp"
 #include "pagecache/frame_table.hpp"
 #include "pagecache/mapping.hpp"
 #include "pagecache/page_cache.hpp"
+#include "pagecache/page_wants.hpp"
 #include "pagecache/snapshot.hpp"
 #include "pagecache/userfaultfd.hpp"
 
@@ -46,6 +48,9 @@ struct CoreCounters {
   std::atomic<std::uint64_t> writer_stall_ns_max{0};
   std::atomic<std::uint64_t> victims{0};
   std::atomic<std::uint64_t> audit_failures{0};
+  std::atomic<std::uint64_t> pages_loaded{0};  ///< of paged files
+  std::atomic<std::uint64_t> pages_evicted{0};
+  std::atomic<std::uint64_t> sends_failed_for_disk{0};
   std::atomic<std::uint64_t> frames_cached{0};  ///< gauges
   std::atomic<std::uint64_t> frames_history{0};
   std::atomic<std::uint64_t> pages_away{0};
@@ -103,6 +108,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   /// `attributes` and `origin`, before it publishes the file. EFBIG: can never fit; ENOSPC: does
   /// not fit now (drop an idle file and try again).
   Result<std::shared_ptr<CachedFile>> create_file(std::uint64_t size_bytes);
+  /// A paged file, none of which is in memory; of any size.
+  Result<std::shared_ptr<CachedFile>> create_paged_file(std::uint64_t size_bytes);
 
   /// The freeze proper, without the look at the backing file.
   Result<SnapshotState*> freeze(const std::shared_ptr<CachedFile>& file, std::uint64_t offset,
@@ -117,6 +124,11 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   /// Looks a page up for sending or writing back; see PageCache::resolve_and_pin.
   [[nodiscard]] PinOutcome resolve_and_pin(const SnapshotState& snapshot, PageIndex page,
                                            FrameIndex& frame) const;
+  /// The same for a sender, who wants what is not in memory, and what comes next.
+  [[nodiscard]] PinOutcome resolve_for_sending(SnapshotState& snapshot, PageIndex page,
+                                               FrameIndex& frame);
+  /// How far is read ahead of a sender at most.
+  [[nodiscard]] std::uint32_t read_ahead_pages_max() const;
   void pin_blindly(FrameIndex frame) const {
     frames_[frame].pins.fetch_add(1, std::memory_order_seq_cst);
   }
@@ -140,6 +152,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   [[nodiscard]] const MappingIndex& mappings() const { return mappings_; }
   [[nodiscard]] CoreCounters& counters() { return counters_; }
   [[nodiscard]] SpareWaiters& spare_waiters() { return spare_waiters_; }
+  [[nodiscard]] PageWants& wants() { return wants_; }
+  [[nodiscard]] Evictor& evictor() { return evictor_; }
   /// Writer: the guard; read by engine threads, which stop a device that lets writers wait.
   [[nodiscard]] std::atomic<bool>& writers_wait_for_device() { return writers_wait_for_device_; }
   /// Null where this system cannot protect mappings (or protection is off).
@@ -153,7 +167,7 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
 
  private:
   CacheCore(const CacheConfig& config, const CacheTuning& tuning, Arena arena,
-            std::optional<Userfaultfd> uffd, Error uffd_error);
+            std::optional<Userfaultfd> uffd, Error uffd_error, UniqueFd wants_fd);
   Result<SnapshotState*> freeze_range(const std::shared_ptr<CachedFile>& file, std::uint64_t offset,
                                       std::uint64_t length_bytes, std::vector<PageIndex>* dirty);
   [[nodiscard]] SnapshotState* take_snapshot();
@@ -169,6 +183,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   SnapshotPool snapshots_;
   CoreCounters counters_;
   SpareWaiters spare_waiters_;
+  PageWants wants_;
+  Evictor evictor_;
   std::atomic<bool> writers_wait_for_device_{false};
   std::atomic<bool> shut_down_{false};
   MappingIndex mappings_;

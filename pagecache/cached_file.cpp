@@ -3,12 +3,13 @@
 
 #include <utility>
 
+#include "base/assert.hpp"
 #include "pagecache/cache_core.hpp"
 
 namespace strictsend::pagecache {
 
-CachedFile::CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size)
-    : core(std::move(owner)), size_bytes(size) {}
+CachedFile::CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size, bool is_paged)
+    : core(std::move(owner)), paged(is_paged), size_bytes(size) {}
 
 CachedFile::~CachedFile() {
   // Nobody else knows the file any more: no snapshot, so no sender and no history but what a
@@ -34,13 +35,14 @@ CachedFile::~CachedFile() {
     }
     if (page >= page_count) continue;
     const FrameIndex current{entry.current.load(std::memory_order_relaxed)};
+    if (current == no_frame) continue;
     if (entry.home != 0 && entry.home != current.value) {
       counters.pages_away.fetch_sub(1, std::memory_order_relaxed);
       allocator.retire(FrameIndex{entry.home});
     }
     allocator.retire(current);
   }
-  counters.frames_cached.fetch_sub(page_count, std::memory_order_relaxed);
+  counters.frames_cached.fetch_sub(resident_pages, std::memory_order_relaxed);
 }
 
 std::vector<FrameRun> CachedFile::extents() const {
@@ -62,9 +64,9 @@ void CachedFile::add_pages(std::span<const FrameRun> runs) {
   for (const FrameRun& run : runs)
     count += run.count;
   core->counters().frames_cached.fetch_add(count - page_count, std::memory_order_relaxed);
-  table.grow(count);
-  for (SparseBits* bits : {&unprotected, &dirty, &has_history, &away})
-    bits->resize(count);
+  resident_pages += count - page_count;
+  make_entries(count);
+  if (paged) resident.set_range(page_count, count);
   for (const FrameRun& run : runs) {
     for (std::uint32_t i = 0; i < run.count; ++i, ++page_count) {
       PageEntry& entry = table[PageIndex{static_cast<std::uint32_t>(page_count)}];
@@ -76,6 +78,19 @@ void CachedFile::add_pages(std::span<const FrameRun> runs) {
       entry.seq.store(entry.seq.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     }
   }
+}
+
+void CachedFile::add_absent_pages(std::uint64_t count) {
+  STRICTSEND_ASSERT(paged);
+  page_count += count;
+  make_entries(page_count);
+}
+
+void CachedFile::make_entries(std::uint64_t count) {
+  table.grow(count);
+  for (SparseBits* bits : {&unprotected, &dirty, &has_history, &away})
+    bits->resize(count);
+  if (paged) resident.resize(count);
 }
 
 }  // namespace strictsend::pagecache

@@ -38,7 +38,9 @@ class FileOrigin {
 /// coming home, collecting), by freezes, and by FileEdit. Senders read `table` without the lock.
 class CachedFile final : public std::enable_shared_from_this<CachedFile> {
  public:
-  CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size);
+  /// `is_paged`: its pages come into memory when they are wanted and leave it again; it is never
+  /// mapped.
+  CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size, bool is_paged = false);
   CachedFile(const CachedFile&) = delete;
   CachedFile& operator=(const CachedFile&) = delete;
   ~CachedFile();
@@ -51,8 +53,11 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
 
   /// Adds pages at the end, at home in these frames and protected; the lists of bits grow along.
   void add_pages(std::span<const FrameRun> runs);
+  /// Adds pages at the end that are not in memory. Of a paged file.
+  void add_absent_pages(std::uint64_t count);
 
   const std::shared_ptr<CacheCore> core;
+  const bool paged;
   std::unique_ptr<FileOrigin> origin;  ///< the loader's; set before the file is published
 
   /// First come, first served; held for memory copies and memory system calls only, never across
@@ -62,7 +67,8 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   // --- Under `lock` (size_bytes may be read without).
   PageTable table;
   std::atomic<std::uint64_t> size_bytes;
-  std::uint64_t page_count = 0;  ///< pages with a frame: pages_for(size_bytes) outside an edit
+  std::uint64_t page_count = 0;      ///< pages_for(size_bytes) outside an edit
+  std::uint64_t resident_pages = 0;  ///< of these in memory: all, unless the file is paged
   /// What snapshots are told while nothing was written; the loader sets it from the backing file.
   FileAttributes attributes;
   /// Something was written since the last freeze; the next one makes up a new mtime and tag.
@@ -73,10 +79,23 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   SparseBits unprotected;  ///< pages that are written without a fault: the inverse sticky bits
   SparseBits dirty;        ///< written since loaded or last synced
   SparseBits has_history;
-  SparseBits away;         ///< current frame != home
-  bool in_upkeep = false;  ///< the guard has it on its list (history to collect, pages away)
+  SparseBits away;      ///< current frame != home
+  SparseBits resident;  ///< of a paged file: pages with a frame
+  /// Clean pages may be on their way to the disk still, so none may leave the memory.
+  bool writing_back = false;
+  std::uint64_t evict_hand = 0;  ///< where the search for pages to evict goes on
+  bool in_upkeep = false;        ///< the guard has it on its list (history to collect, pages away)
 
   std::unique_ptr<Mapping> mapping;  ///< null until the first map()
+
+  // --- Any thread.
+  /// Why pages that are not in memory cannot be had any more (errno); 0: they can. Set once.
+  std::atomic<int> load_error{0};
+  bool told_of_error = false;  ///< in the log; the loader's
+
+ private:
+  /// Room for the entries and bits of so many pages.
+  void make_entries(std::uint64_t count);
 };
 
 }  // namespace strictsend::pagecache

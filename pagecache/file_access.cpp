@@ -4,6 +4,7 @@
 #include <cstring>
 #include <errno.h>
 #include <mutex>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@
 #include "pagecache/file_edit.hpp"
 #include "pagecache/file_set.hpp"
 #include "pagecache/page_cache.hpp"
+#include "pagecache/page_in.hpp"
 
 // read, write, append and truncate of the file API. Bytes pass through a bounce buffer of a page:
 // the caller's memory may be a mapping, whose faults need the lock that an edit holds.
@@ -37,12 +39,31 @@ tl::unexpected<Error> no_spare_frame(const char* operation) {
 
 Result<void> fits_the_cache(const CachedFile& file, const char* operation,
                             std::uint64_t size_bytes) {
+  if (file.paged) return {};
   const std::uint64_t most = file.core->allocator().file_frames() << page_shift;
   if (size_bytes <= most) return {};
   return fail(operation, ENOBUFS,
               fmt::format("{} bytes do not fit: the cache takes {} bytes of files; choose a larger "
                           "one with --cache",
                           size_bytes, most));
+}
+
+/// Pages that an access to one that is not in memory brings along.
+constexpr std::uint64_t access_pages = 16;
+
+/// Begins an edit in which that page, if it is of the file, is in memory.
+Result<void> begin_edit(CachedFile& file, PageIndex page, std::optional<FileEdit>& edit) {
+  for (;;) {
+    edit.emplace(file);
+    if (page.value >= edit->pages() || edit->in_memory(page)) return {};
+    edit.reset();
+    const std::shared_ptr<FileSet> files = disk_origin(file).files.lock();
+    if (files == nullptr)
+      return fail("read", ESHUTDOWN, "its engine is gone, and not all of the file was in memory");
+    const std::uint64_t begin = page.value / access_pages * access_pages;
+    if (auto in = page_in(*files, file, begin, begin + access_pages, DiskWait::wait); !in)
+      return tl::unexpected(in.error());
+  }
 }
 
 /// Adds pages of zeros until there are `pages`, a step at a time; the size does not change yet.
@@ -89,12 +110,13 @@ bool clear_behind_end(FileEdit& edit) {
 Result<void> extend(CachedFile& file, const char* operation, std::uint64_t size_bytes) {
   if (auto fits = fits_the_cache(file, operation, size_bytes); !fits) return fits;
   if (auto added = add_pages(file, operation, pages_for(size_bytes)); !added) return added;
-  FileEdit edit(file);
-  if (!clear_behind_end(edit)) {
-    edit.shrink(pages_for(edit.size_bytes()));
+  std::optional<FileEdit> edit;
+  if (auto begun = begin_edit(file, page_of(file_size_bytes(file)), edit); !begun) return begun;
+  if (!clear_behind_end(*edit)) {
+    edit->shrink(pages_for(edit->size_bytes()));
     return no_spare_frame(operation);
   }
-  edit.set_size_bytes(size_bytes);
+  edit->set_size_bytes(size_bytes);
   return {};
 }
 
@@ -105,14 +127,15 @@ Result<void> write_in_page(CachedFile& file, const char* operation,
   const std::uint64_t end = offset + bytes.size();
   if (auto fits = fits_the_cache(file, operation, end); !fits) return fits;
   if (auto added = add_pages(file, operation, pages_for(end)); !added) return added;
-  FileEdit edit(file);
-  std::byte* const page = edit.writable(page_of(offset));
+  std::optional<FileEdit> edit;
+  if (auto begun = begin_edit(file, page_of(offset), edit); !begun) return begun;
+  std::byte* const page = edit->writable(page_of(offset));
   if (page == nullptr) {
-    edit.shrink(pages_for(edit.size_bytes()));
+    edit->shrink(pages_for(edit->size_bytes()));
     return no_spare_frame(operation);
   }
   std::memcpy(page + in_page(offset), bytes.data(), bytes.size());
-  if (end > edit.size_bytes()) edit.set_size_bytes(end);
+  if (end > edit->size_bytes()) edit->set_size_bytes(end);
   return {};
 }
 
@@ -139,15 +162,20 @@ Result<std::size_t> write_locked(CachedFile& file, const char* operation,
 
 /// Cuts the file, at one instant. Under `writers`.
 Result<void> cut(CachedFile& file, std::uint64_t size_bytes) {
-  FileEdit edit(file);
+  std::optional<FileEdit> edit;
+  if (auto begun = begin_edit(file, page_of(size_bytes), edit); !begun) return begun;
+  if (!edit->can_shrink(pages_for(size_bytes)))
+    return fail("truncate", EBUSY,
+                "a send still needs what would be cut off, and not all of that is in memory; try "
+                "again when it is over, or replace the file by rename");
   if (in_page(size_bytes) != 0) {
     // The end of the last page becomes zeros in place, so snapshots get their copy first.
-    std::byte* const page = edit.writable(page_of(size_bytes));
+    std::byte* const page = edit->writable(page_of(size_bytes));
     if (page == nullptr) return no_spare_frame("truncate");
     std::fill(page + in_page(size_bytes), page + page_bytes, std::byte{0});
   }
-  edit.shrink(pages_for(size_bytes));
-  edit.set_size_bytes(size_bytes);
+  edit->shrink(pages_for(size_bytes));
+  edit->set_size_bytes(size_bytes);
   return {};
 }
 
@@ -164,10 +192,14 @@ Result<std::size_t> file_read(CachedFile& file, std::span<std::byte> into, std::
     const std::uint64_t at = offset + done;
     std::size_t bytes = std::min<std::size_t>(into.size() - done, page_bytes - in_page(at));
     {
-      const FileEdit edit(file);
-      if (at >= edit.size_bytes()) break;
-      bytes = std::min<std::uint64_t>(bytes, edit.size_bytes() - at);
-      std::memcpy(bounce.data(), edit.readable(page_of(at)) + in_page(at), bytes);
+      std::optional<FileEdit> edit;
+      if (auto begun = begin_edit(file, page_of(at), edit); !begun) {
+        if (done != 0) break;
+        return tl::unexpected(begun.error());
+      }
+      if (at >= edit->size_bytes()) break;
+      bytes = std::min<std::uint64_t>(bytes, edit->size_bytes() - at);
+      std::memcpy(bounce.data(), edit->readable(page_of(at)) + in_page(at), bytes);
     }
     std::memcpy(into.data() + done, bounce.data(), bytes);
     done += bytes;

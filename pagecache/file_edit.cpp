@@ -32,6 +32,20 @@ std::uint64_t FileEdit::pages() const {
   return file_.page_count;
 }
 
+bool FileEdit::in_memory(PageIndex page) const {
+  return PageChanger(*file_.core, file_).is_in_memory(page.value);
+}
+
+bool FileEdit::can_shrink(std::uint64_t pages) const {
+  if (!file_.paged || file_.live.empty()) return true;
+  const PageChanger changer(*file_.core, file_);
+  const std::uint64_t end = file_.page_count;
+  for (std::uint64_t page = file_.resident.next_clear(pages, end); page < end;
+       page = file_.resident.next_clear(page + 1, end))
+    if (changer.needed(page)) return false;
+  return true;
+}
+
 const std::byte* FileEdit::readable(PageIndex page) const {
   STRICTSEND_ASSERT(page.value < file_.page_count);
   return file_.core->arena().dma(
@@ -48,15 +62,18 @@ std::byte* FileEdit::writable(PageIndex page) {
       core.memo().invalidate(frame);
       return core.arena().dma(frame);
     }
+    const FrameIndex kept{file_.table[page].current.load(std::memory_order_relaxed)};
     if (!waiting) {
       waiting.emplace(core.spare_waiters());
       deadline = monotonic_now() + core.config().writer_wait_limit * wait_limits_max;
       core.counters().writer_waits.fetch_add(1, std::memory_order_relaxed);
       core.guard().wake_if_idle();
     }
+    core.pin_blindly(kept);  // so that it stays in memory
     file_.lock.unlock();
     const bool in_time = waiting->sleep_until(deadline);
     file_.lock.lock();
+    core.unpin(kept);
     if (!in_time) return nullptr;
   }
   return nullptr;
@@ -93,8 +110,6 @@ void FileEdit::shrink(std::uint64_t pages) {
   PageChanger changer(*file_.core, file_);
   for (std::uint64_t page = pages; page < file_.page_count; ++page)
     changer.drop(page);
-  file_.core->counters().frames_cached.fetch_sub(file_.page_count - pages,
-                                                 std::memory_order_relaxed);
   file_.page_count = pages;
   file_.written = true;
 }

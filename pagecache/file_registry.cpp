@@ -5,6 +5,7 @@
 #include "pagecache/cache_core.hpp"
 #include "pagecache/file_set.hpp"
 #include "pagecache/file_source.hpp"
+#include "pagecache/page_loader.hpp"
 
 namespace strictsend::pagecache {
 namespace {
@@ -13,8 +14,8 @@ namespace {
 /// Owned by PageCache; destroyed before the guard stops, so that changes can still be written back.
 class FileRegistry final : public FileSource {
  public:
-  explicit FileRegistry(std::shared_ptr<CacheCore> core)
-      : files_(std::make_shared<FileSet>(std::move(core), LoadOptions{})) {}
+  FileRegistry(std::shared_ptr<FileSet> files, std::unique_ptr<PageLoader> loader)
+      : files_(std::move(files)), loader_(std::move(loader)) {}
 
   Result<std::shared_ptr<CachedFile>> open(const std::string& path, int flags) override {
     return open(BackingFile::open(path, flags));
@@ -32,12 +33,16 @@ class FileRegistry final : public FileSource {
   }
 
   std::shared_ptr<FileSet> files_;
+  std::unique_ptr<PageLoader> loader_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<FileSource>> make_file_source(std::shared_ptr<CacheCore> core) {
-  return std::make_unique<FileRegistry>(std::move(core));
+  auto files = std::make_shared<FileSet>(core, LoadOptions{});
+  auto loader = PageLoader::start(std::move(core), files);
+  if (!loader) return tl::unexpected(loader.error());
+  return std::make_unique<FileRegistry>(std::move(files), *std::move(loader));
 }
 
 }  // namespace strictsend::pagecache

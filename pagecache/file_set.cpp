@@ -182,9 +182,38 @@ Result<std::shared_ptr<CachedFile>> FileSet::load(const FileKey& key,
   return loaded;
 }
 
+bool FileSet::is_kept_whole(std::uint64_t size_bytes) const {
+  const std::uint64_t most = core_->config().whole_file_bytes_max;
+  return size_bytes <= (most != 0 ? most : core_->allocator().file_frames() << page_shift);
+}
+
 Result<std::shared_ptr<CachedFile>> FileSet::load_frames(const std::shared_ptr<Disk>& disk) {
   reap_stuck();
   const std::scoped_lock disk_lock(disk->mutex);
+  auto identity = disk->backing.identify();
+  if (!identity) return tl::unexpected(identity.error());
+  return is_kept_whole(identity->size_bytes) ? load_whole(disk) : open_paged(disk);
+}
+
+Result<std::shared_ptr<CachedFile>> FileSet::open_paged(const std::shared_ptr<Disk>& disk) {
+  auto identity = disk->backing.identify();
+  if (!identity) return tl::unexpected(identity.error());
+  // Whatever changes the file from now on has to show.
+  if (wait_until_settled(*identity)) {
+    identity = disk->backing.identify();
+    if (!identity) return tl::unexpected(identity.error());
+  }
+  auto file = core_->create_paged_file(identity->size_bytes);
+  if (!file) return file;
+  if (load_options_.direct) disk->backing.open_direct();
+  log_mode_once(identity->key, disk->backing.name(), disk->backing.mode_text());
+  (*file)->attributes =
+      FileAttributes{identity->size_bytes, identity->mtime_ns, entity_tag_of(*identity)};
+  (*file)->origin = std::make_unique<DiskOrigin>(disk, *identity, weak_from_this());
+  return file;
+}
+
+Result<std::shared_ptr<CachedFile>> FileSet::load_whole(const std::shared_ptr<Disk>& disk) {
   FrameTarget target(*core_, *this);
   auto result = load_file(disk->backing, target, load_options_);
   disk->backing.close_direct("loaded");
@@ -205,11 +234,29 @@ FileSet::Entry& FileSet::wait_until_idle(Lock& lock, const FileKey& key) {
   }
 }
 
-bool FileSet::make_room() {
+/// Pages of paged files that were written can leave once the disk has them.
+bool FileSet::write_back_paged() {
+  std::vector<std::shared_ptr<CachedFile>> changed;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [key, entry] : entries_)
+      if (entry.file != nullptr && !entry.busy && entry.file->paged) changed.push_back(entry.file);
+  }
+  std::erase_if(changed, [](const auto& file) { return !has_unsaved_changes(*file); });
+  for (const auto& file : changed) {
+    if (auto saved = sync_to_disk(*file); saved) return true;
+  }
+  return false;
+}
+
+bool FileSet::make_room_for(std::uint64_t frames) {
   reap_stuck();
+  for (const Eviction kind : {Eviction::unused, Eviction::unwanted})
+    if (core_->evictor().evict(frames, kind) > 0) return true;
   for (int step = 0; step < collecting_steps_max; ++step) {
     const std::uint64_t free_before = core_->allocator().free_frames();
     if (evict_one()) return true;
+    if (core_->evictor().evict(frames, Eviction::any) > 0 || write_back_paged()) return true;
     // Frames of sends that are over may still be on their way back.
     const bool collecting = core_->allocator().waiting_frames() != 0 ||
                             core_->snapshots().outside() != core_->snapshots().live();

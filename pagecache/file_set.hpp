@@ -95,8 +95,11 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
 
   Result<std::shared_ptr<CachedFile>> open(BackingFile backing);
   Result<void> refresh(std::shared_ptr<CachedFile>& file);
-  /// Frees frames; false when there is nothing more to free.
-  bool make_room();
+  /// Frees frames; false when there is nothing more to free. For so many frames at best: pages of
+  /// paged files that nobody uses soon, idle files, pages that are wanted soon after all, and pages
+  /// that have to be written back first.
+  bool make_room_for(std::uint64_t frames);
+  bool make_room() { return make_room_for(1); }
   void drop_idle();
   /// For the errors of a full cache.
   [[nodiscard]] std::string fullness() const;
@@ -115,6 +118,10 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   Result<void> refresh_version(std::shared_ptr<CachedFile>& file, bool in_use);
   Result<std::shared_ptr<CachedFile>> load(const FileKey& key, const std::shared_ptr<Disk>& disk);
   Result<std::shared_ptr<CachedFile>> load_frames(const std::shared_ptr<Disk>& disk);
+  Result<std::shared_ptr<CachedFile>> load_whole(const std::shared_ptr<Disk>& disk);
+  Result<std::shared_ptr<CachedFile>> open_paged(const std::shared_ptr<Disk>& disk);
+  [[nodiscard]] bool is_kept_whole(std::uint64_t size_bytes) const;
+  bool write_back_paged();
   Entry& wait_until_idle(Lock& lock, const FileKey& key);
   bool evict_one();
   void keep_until_drained(IoRing ring, std::shared_ptr<CachedFile> file);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "base/assert.hpp"
 #include "pagecache/cache_core.hpp"
 #include "pagecache/file_set.hpp"
 #include "pagecache/page_cache.hpp"
@@ -51,6 +52,7 @@ class PinnedBatch {
     for (; outcome == PinOutcome::busy; outcome = core_.resolve_and_pin(snapshot, page, frame))
       std::this_thread::yield();
     if (outcome == PinOutcome::revoked) return false;
+    STRICTSEND_ASSERT(outcome == PinOutcome::pinned);  // what is being written back stays in memory
     frames_.push_back(frame);
     std::byte* const memory = core_.arena().dma(frame);
     const std::uint64_t offset = std::uint64_t{page.value} << page_shift;
@@ -118,6 +120,21 @@ void mark_changed(CachedFile& file, std::span<const PageIndex> pages) {
     if (page.value < file.page_count) file.dirty.set(page.value);
 }
 
+/// When it goes, pages may leave the memory again: the disk has them, or they count as changed.
+class WrittenBack {
+ public:
+  explicit WrittenBack(CachedFile& file) : file_(file) {}
+  WrittenBack(const WrittenBack&) = delete;
+  WrittenBack& operator=(const WrittenBack&) = delete;
+  ~WrittenBack() {
+    const std::scoped_lock lock(file_.lock);
+    file_.writing_back = false;
+  }
+
+ private:
+  CachedFile& file_;
+};
+
 /// Tells others, while it lives, that the disk's mutex is held by a write-back.
 class Syncing {
  public:
@@ -159,9 +176,12 @@ Result<void> sync_to_disk(CachedFile& file) {
   auto snapshot = core.freeze_for_sync(file.shared_from_this(), pages);
   if (!snapshot) {
     mark_changed(file, pages);
+    const std::scoped_lock lock(file.lock);
+    file.writing_back = false;
     return tl::unexpected(snapshot.error());
   }
   const HeldSnapshot held(core, *snapshot);
+  const WrittenBack written_back(file);
   auto result = write_back(core, *held, pages, backing, before->size_bytes);
   if (!result) mark_changed(file, pages);
 

@@ -109,7 +109,8 @@ void FrameAllocator::retire(FrameIndex frame) {
   // consistent, because for a revoked snapshot this is the guard's half of "revoke, then look for
   // pins", as against the sender's "pin, then look for revoked".
   if (frames_[frame].pins.load(std::memory_order_seq_cst) == 0 ||
-      mutation_active(Mutation::frame_reused_while_pinned)) {
+      mutation_active(Mutation::frame_reused_while_pinned) ||
+      mutation_active(Mutation::evict_under_descriptor)) {
     free_locked(frame);
     return;
   }

@@ -24,6 +24,8 @@ struct Frame {
   std::atomic<std::uint64_t> bound{0};
   /// Next in the allocator's list of frames that wait for their pins. Under the allocator's lock.
   std::uint32_t waiting_next = 0;
+  /// Sent from since eviction looked last: a second chance (the clock algorithm). Relaxed.
+  std::atomic<bool> used{false};
 };
 
 /// All frames' metadata, by frame index. Owned by CacheCore; constant in size.

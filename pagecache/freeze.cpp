@@ -111,6 +111,8 @@ void set_range(SnapshotState& snapshot, const CachedFile& file, std::uint64_t of
   snapshot.revoked.store(false, std::memory_order_relaxed);
   snapshot.pages_preserved.store(0, std::memory_order_relaxed);
   snapshot.progress_ns.store(monotonic_now().ns, std::memory_order_relaxed);
+  snapshot.ahead_page.store(0, std::memory_order_relaxed);
+  snapshot.ahead_count = 0;
 }
 
 void register_snapshot(CachedFile& file, SnapshotState& snapshot) {
@@ -124,6 +126,10 @@ void take_audit_sums(const CacheCore& core, const CachedFile& file, SnapshotStat
   for (std::uint64_t page = snapshot.collected_page; page < snapshot.end_page; ++page) {
     const FrameIndex frame{file.table[PageIndex{static_cast<std::uint32_t>(page)}].current.load(
         std::memory_order_relaxed)};
+    if (frame == no_frame) {  // nobody can write it before it is in memory
+      snapshot.audit_sums.push_back(audit_unknown);
+      continue;
+    }
     snapshot.audit_sums.push_back(
         audit_sum(std::span<const std::byte, page_bytes>(core.arena().dma(frame), page_bytes)));
   }
@@ -211,6 +217,7 @@ Result<SnapshotState*> CacheCore::freeze_range(const std::shared_ptr<CachedFile>
            page = file->dirty.next(page + 1, end))
         dirty->push_back(PageIndex{static_cast<std::uint32_t>(page)});
       file->dirty.clear_range(begin, end);
+      file->writing_back = true;
     }
   }
   guard_->wake_if_idle();

@@ -104,6 +104,9 @@ void Guard::run() {
   while (look_after_files()) {
   }
   core_.allocator().reap_waiting();
+  for (SnapshotState* snapshot : still_queued_)
+    core_.snapshots().put_back(snapshot);
+  still_queued_.clear();
   waiting_faults_.clear();
   files_.clear();
   const std::scoped_lock lock(added_mutex_);

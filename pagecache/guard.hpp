@@ -70,6 +70,7 @@ class Guard {
   bool tick();
   bool finish_released();
   void finish(SnapshotState& snapshot);
+  void put_back_dequeued();
   bool look_after_files();
   bool collect_acknowledged(CachedFile& file);
   bool bring_home(CachedFile& file);
@@ -92,6 +93,7 @@ class Guard {
   // The guard thread's own.
   std::vector<std::shared_ptr<CachedFile>> files_;
   std::deque<WaitingFault> waiting_faults_;
+  std::vector<SnapshotState*> still_queued_;  // finished, but in the loader's list
   Time last_victim_;
 
   std::thread thread_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pagecache/page_cache.hpp"
 
+#include <cerrno>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -79,9 +80,20 @@ void PageCache::release(SnapshotState* snapshot) {
   impl_->core->release(snapshot);
 }
 
-PinOutcome PageCache::resolve_and_pin(const SnapshotState& snapshot, PageIndex page,
-                                      FrameIndex& frame) {
-  return impl_->core->resolve_and_pin(snapshot, page, frame);
+PinOutcome PageCache::resolve_and_pin(SnapshotState& snapshot, PageIndex page, FrameIndex& frame) {
+  return impl_->core->resolve_for_sending(snapshot, page, frame);
+}
+
+void PageCache::wake_loader() {
+  impl_->core->wants().wake();
+}
+
+void PageCache::on_pages_came(std::function<void()> listener) {
+  impl_->core->wants().listen(std::move(listener));
+}
+
+std::uint64_t PageCache::pages_came() const {
+  return impl_->core->wants().pages_came();
 }
 
 void PageCache::pin_blindly(FrameIndex frame) {
@@ -134,6 +146,10 @@ std::uint64_t snapshot_pages_preserved(const SnapshotState& snapshot) {
 }
 bool snapshot_revoked(const SnapshotState& snapshot) {
   return snapshot.revoked.load(std::memory_order_acquire);
+}
+int snapshot_failure(const SnapshotState& snapshot) {
+  if (snapshot.revoked.load(std::memory_order_relaxed)) return ENOBUFS;
+  return snapshot.file->load_error.load(std::memory_order_relaxed);
 }
 void snapshot_release(SnapshotState* snapshot) {
   snapshot->core->release(snapshot);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,6 +25,8 @@ struct CacheConfig {
       0;  ///< further frames, set aside in one run for the engine and its port
   std::uint32_t spare_frames = 0;  ///< of the cache, kept for preserving; 0: 1/16, at least 256
   std::uint32_t snapshots_max = 0;
+  /// Larger files are not kept as a whole: their pages come when they are wanted. 0: all the cache.
+  std::uint64_t whole_file_bytes_max = 0;
   Duration writer_wait_limit = milliseconds(100);
   bool protect = true;  ///< false only to measure or show what protection is for
   bool audit = false;
@@ -46,13 +49,17 @@ struct CacheStats {
   std::uint64_t frames_pinned = 0;
   std::uint64_t snapshots_live = 0;
   std::uint64_t audit_failures = 0;
+  std::uint64_t pages_loaded = 0;
+  std::uint64_t pages_evicted = 0;
+  std::uint64_t sends_failed_for_disk = 0;
 };
 
 /// The outcome of looking a snapshot's page up for sending.
 enum class PinOutcome : std::uint8_t {
   pinned,   ///< the frame holds the snapshot's bytes and keeps them until `unpin`
   busy,     ///< the guard is changing this page right now: come back at the next poll
-  revoked,  ///< the snapshot was given up for a writer: reset the send
+  absent,   ///< not in memory: say so (`want`), and come back when `pages_came` has changed
+  revoked,  ///< the snapshot was given up: reset the send (`failure_of` says why)
 };
 
 /// The page cache as the engine sees it: an arena, the files in it, snapshots of them, and the
@@ -92,8 +99,17 @@ class PageCache {
 
   // Datapath: the engine thread that sends `snapshot`.
   /// Resolves a page of the file (not of the range) and pins its frame.
-  [[nodiscard]] PinOutcome resolve_and_pin(const SnapshotState& snapshot, PageIndex page,
+  [[nodiscard]] PinOutcome resolve_and_pin(SnapshotState& snapshot, PageIndex page,
                                            FrameIndex& frame);
+  /// After a turn in which a page was `absent`, or one behind it might be: wakes the loader if it
+  /// sleeps.
+  void wake_loader();
+  /// Changes when something that senders wanted has come into memory, or cannot.
+  [[nodiscard]] std::uint64_t pages_came() const;
+
+  /// Any thread but an engine's: what the loader calls whenever `pages_came` has changed, to wake
+  /// who sleeps. With none, nobody is called any more once this has returned.
+  void on_pages_came(std::function<void()> listener);
   void unpin(FrameIndex frame);
   /// For the deliberate errors of base/mutation.hpp alone: pins without looking what is there.
   void pin_blindly(FrameIndex frame);
@@ -130,6 +146,9 @@ class PageCache {
 [[nodiscard]] const FileAttributes& snapshot_attributes(const SnapshotState& snapshot);
 [[nodiscard]] std::uint64_t snapshot_pages_preserved(const SnapshotState& snapshot);
 [[nodiscard]] bool snapshot_revoked(const SnapshotState& snapshot);
+/// Why it was given up (errno; 0: it was not): ENOBUFS for a writer; ESTALE or the disk's error
+/// where pages that were not in memory cannot be had any more.
+[[nodiscard]] int snapshot_failure(const SnapshotState& snapshot);
 /// Drops the snapshot through the cache that made it (for handles, which know no cache).
 void snapshot_release(SnapshotState* snapshot);
 

@@ -310,6 +310,7 @@ void PageChanger::collect(std::uint64_t page) {
 void PageChanger::drop(std::uint64_t page) {
   PageEntry& entry = entry_of(file_, page);
   const FrameIndex current = current_of(entry);
+  if (current == no_frame) return;
   const FrameIndex home{entry.home};
   const bool keep = needed(page);
   mark(entry);
@@ -328,8 +329,49 @@ void PageChanger::drop(std::uint64_t page) {
     if (!home_is_history) core_.allocator().retire(home);
   }
   entry.home = 0;  // collecting frees it as any other frame
+  --file_.resident_pages;
+  if (file_.paged) file_.resident.clear(page);
+  core_.counters().frames_cached.fetch_sub(1, std::memory_order_relaxed);
   file_.unprotected.clear(page);
   file_.dirty.clear(page);
+}
+
+bool PageChanger::is_in_memory(std::uint64_t page) const {
+  return current_of(entry_of(file_, page)) != no_frame;
+}
+
+void PageChanger::install(std::uint64_t page, FrameIndex frame) {
+  PageEntry& entry = entry_of(file_, page);
+  STRICTSEND_ASSERT(file_.paged && current_of(entry) == no_frame);
+  entry.home = frame.value;
+  mark(entry);
+  entry.current.store(frame.value, std::memory_order_release);
+  unmark(entry);
+  ++file_.resident_pages;
+  file_.resident.set(page);
+  core_.counters().frames_cached.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool PageChanger::evict(std::uint64_t page) {
+  PageEntry& entry = entry_of(file_, page);
+  const FrameIndex frame = current_of(entry);
+  const bool written = file_.dirty.test(page) || file_.unprotected.test(page) || file_.writing_back;
+  if (frame == no_frame || (written && !mutation_active(Mutation::evict_written)) ||
+      file_.away.test(page) ||
+      (is_pinned(core_.frames(), frame) && !mutation_active(Mutation::evict_under_descriptor)))
+    return false;
+  // A sender that pins the frame from here on sees the mark when it looks again; one that had
+  // pinned it after all keeps it: the allocator waits for pins.
+  mark(entry);
+  yield_point();
+  entry.current.store(0, std::memory_order_release);
+  unmark(entry);
+  entry.home = 0;
+  --file_.resident_pages;
+  file_.resident.clear(page);
+  core_.counters().frames_cached.fetch_sub(1, std::memory_order_relaxed);
+  core_.allocator().retire(frame);
+  return true;
 }
 
 }  // namespace strictsend::pagecache

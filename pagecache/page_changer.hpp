@@ -39,6 +39,14 @@ class PageChanger {
   /// Takes the page from the file; snapshots keep its bytes. It is not mapped any more.
   void drop(std::uint64_t page);
 
+  // Pages of a paged file.
+  [[nodiscard]] bool is_in_memory(std::uint64_t page) const;
+  /// Of a page that is not in memory: this frame holds its bytes.
+  void install(std::uint64_t page, FrameIndex frame);
+  /// Takes a page's frame away; the disk has its bytes. False: not now (it was written, is away, or
+  /// a descriptor is on it).
+  [[nodiscard]] bool evict(std::uint64_t page);
+
   /// Is the page's current frame what some live snapshot reads?
   [[nodiscard]] bool needed(std::uint64_t page) const;
   /// Does a live snapshot with lo <= epoch < hi cover the page?

@@ -6,9 +6,13 @@
 namespace strictsend::pagecache {
 namespace {
 
-/// no_frame when the walk was led astray by changes.
-FrameIndex look_up(const PageEntry& entry, const FrameTable& frames, std::uint64_t epoch,
-                   std::uint32_t seq) {
+struct Found {
+  FrameIndex frame = no_frame;
+  bool astray = false;  ///< the walk was led astray by changes
+};
+
+Found look_up(const PageEntry& entry, const FrameTable& frames, std::uint64_t epoch,
+              std::uint32_t seq) {
   FrameIndex found = no_frame;
   std::uint32_t steps = 0;
   FrameIndex node{entry.history.load(std::memory_order_acquire)};
@@ -17,9 +21,11 @@ FrameIndex look_up(const PageEntry& entry, const FrameTable& frames, std::uint64
     found = node;
     node = FrameIndex{frames[node].older.load(std::memory_order_acquire)};
     // A node may have moved to another page's history under our feet: do not follow it for ever.
-    if (++steps % 16 == 0 && entry.seq.load(std::memory_order_acquire) != seq) return no_frame;
+    if (++steps % 16 == 0 && entry.seq.load(std::memory_order_acquire) != seq)
+      return {.astray = true};
   }
-  return found != no_frame ? found : FrameIndex{entry.current.load(std::memory_order_acquire)};
+  if (found != no_frame) return {.frame = found};
+  return {.frame = FrameIndex{entry.current.load(std::memory_order_acquire)}};
 }
 
 }  // namespace
@@ -30,8 +36,12 @@ PinOutcome pin_page(const PageEntry& entry, const FrameTable& frames, std::uint6
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const std::uint32_t seq = entry.seq.load(std::memory_order_acquire);
     if (seq % 2 != 0) return PinOutcome::busy;
-    const FrameIndex found = look_up(entry, frames, epoch, seq);
-    if (found == no_frame) continue;
+    const auto [found, astray] = look_up(entry, frames, epoch, seq);
+    if (astray) continue;
+    if (found == no_frame) {
+      if (entry.seq.load(std::memory_order_acquire) != seq) continue;
+      return PinOutcome::absent;
+    }
     yield_point();
     if (mutation_active(Mutation::pin_after_check)) {
       if (entry.seq.load(std::memory_order_seq_cst) != seq) continue;
@@ -44,6 +54,8 @@ PinOutcome pin_page(const PageEntry& entry, const FrameTable& frames, std::uint6
     yield_point();
     if (entry.seq.load(std::memory_order_seq_cst) == seq ||
         mutation_active(Mutation::no_revalidation)) {
+      if (!frames[found].used.load(std::memory_order_relaxed))
+        frames[found].used.store(true, std::memory_order_relaxed);
       frame = found;
       return PinOutcome::pinned;
     }

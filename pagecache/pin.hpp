@@ -11,7 +11,8 @@
 namespace strictsend::pagecache {
 
 /// The sender's half of the protocol, without a lock: finds the frame that holds the page as of
-/// `epoch`, pins it, and looks again whether it was still the one. Any thread; `pinned` or `busy`.
+/// `epoch`, pins it, and looks again whether it was still the one. Any thread; `pinned`, `busy`
+/// or `absent`.
 ///
 ///     sender                                   writer (under the file's lock)
 ///     s = seq (acquire), even                  seq = odd (seq_cst)

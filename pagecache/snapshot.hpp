@@ -56,6 +56,18 @@ class SnapshotState {
   /// Writer: whoever holds the file's lock (relaxed).
   std::atomic<std::uint64_t> pages_preserved{0};
 
+  // --- Of a paged file: what its sender wants to have in memory (page_wants.hpp).
+  /// Asked for: these many pages from that one on. Writer: the engine thread (relaxed).
+  std::atomic<std::uint64_t> wanted_page{0};
+  std::atomic<std::uint32_t> wanted_count{0};
+  /// In the list of wants: the state is not used again before the loader has cleared this.
+  std::atomic<bool> want_queued{false};
+  SnapshotState* next_wanting = nullptr;
+  /// Reading ahead was asked for up to here. Writer: the engine thread (relaxed); eviction spares
+  /// what lies before it.
+  std::atomic<std::uint64_t> ahead_page{0};
+  std::uint32_t ahead_count = 0;  ///< how far at a time; the engine thread's
+
   // --- The guard's, under the file's lock.
   std::uint64_t collected_page = 0;       ///< history below it was collected for this snapshot
   std::vector<std::uint64_t> audit_sums;  ///< of the range's pages at the freeze; empty: no audit

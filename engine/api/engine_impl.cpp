@@ -258,6 +258,9 @@ EngineStats Engine::Impl::stats() const {
   stats.frames_pinned = cache.frames_pinned;
   stats.snapshots_live = cache.snapshots_live;
   stats.audit_failures = cache.audit_failures;
+  stats.pages_loaded = cache.pages_loaded;
+  stats.pages_evicted = cache.pages_evicted;
+  stats.sends_failed_for_disk = cache.sends_failed_for_disk;
   return stats;
 }
 
@@ -302,6 +305,7 @@ EngineStats Engine::Impl::stop(std::uint32_t drain_ms) {
     thread->request_stop();
   for (auto& thread : threads_)
     thread->join();
+  cache_->on_pages_came({});
   for (auto& thread : threads_)
     packets_quarantined_ += thread->conclude();
   {

@@ -179,6 +179,7 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   cache_config.cache_bytes = config.cache_bytes;
   cache_config.port_frames = *queues * (tx_frames + receive_frames);
   cache_config.spare_frames = config.spare_frames;
+  cache_config.whole_file_bytes_max = config.whole_file_bytes_max;
   cache_config.snapshots_max = config.max_splices + 64;  // frozen, on the way to submit
   cache_config.writer_wait_limit = milliseconds(config.writer_wait_limit_ms);
   cache_config.protect = config.protection == Protection::on;
@@ -328,6 +329,10 @@ Result<void> Engine::Impl::start_threads() {
   if (!key) return tl::unexpected(std::move(key.error()));
   loop.secret = *key;
 
+  cache_->on_pages_came([this] {
+    for (std::uint32_t i = 0; i < ring_->size(); ++i)
+      ring_->wake_up(i).wake();
+  });
   loop.ring = ring_.get();
   std::optional<Error> error;
   for (std::uint32_t i = 0; i < ring_->size(); ++i) {

@@ -83,6 +83,9 @@ QueueLoop::PumpResult QueueLoop::pump_datagrams(DatagramFlow& flow) {
       case Handed::retry_later:
         result = PumpResult::retry_later;
         break;
+      case Handed::waits_for_pages:
+        result = PumpResult::waits_for_pages;
+        break;
       case Handed::blocked:
         result = PumpResult::blocked;
         break;
@@ -104,7 +107,8 @@ QueueLoop::Handed QueueLoop::hand_over_datagram(DatagramFlow& flow) {
   if (status != BuildStatus::built) {
     slots_.give_back(slot);
     if (status == BuildStatus::busy) return Handed::retry_later;
-    fail_splice(flow, op, ENOBUFS);
+    if (status == BuildStatus::absent) return Handed::waits_for_pages;
+    fail_splice(flow, op, pagecache::snapshot_failure(*op.snapshot));
     return Handed::one;
   }
   worked_ = true;

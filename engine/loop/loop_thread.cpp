@@ -111,7 +111,7 @@ void LoopThread::copy_nic_counters(Time now) {
 void LoopThread::sleep_until(Time deadline) {
   copy_nic_counters(monotonic_now());
   wake_up_.prepare();
-  if (loop_->intakes_empty() && !loop_->must_stop_device() &&
+  if (loop_->intakes_empty() && !loop_->pages_have_come() && !loop_->must_stop_device() &&
       phase_.load(std::memory_order_seq_cst) != Phase::stopping &&
       (loop_->stopped() || queue_.arm_wait())) {
     const int device_fd = loop_->stopped() ? -1 : queue_.wait_fd();

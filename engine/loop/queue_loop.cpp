@@ -78,6 +78,7 @@ void QueueLoop::publish() {
     handed_over_ = false;
     outbox_->wake_consumer();
   }
+  cache_.wake_loader();
   if (!posted_) return;
   posted_ = false;
   notifier_.publish();

@@ -136,6 +136,11 @@ class QueueLoop {
     return (!ready_.empty() && slots_.available() > 0) ||
            (!short_of_slots_.empty() && has_slots_for_datagrams());
   }
+  /// Whether some flow waits for pages of a paged file, and whether some came since it was told so.
+  [[nodiscard]] bool waits_for_pages() const { return !waiting_for_pages_.empty(); }
+  [[nodiscard]] bool pages_have_come() const {
+    return waits_for_pages() && cache_.pages_came() != pages_came_;
+  }
   /// Whether another queue's failure wants this one stopped, at the next turn.
   [[nodiscard]] bool must_stop_device() const {
     return !stopped_ && port_.queues_stop_together && config_.ring != nullptr &&
@@ -218,9 +223,10 @@ class QueueLoop {
   void hand_over(std::span<const std::byte> frame, std::uint32_t origin);
 
   // Sending (send.cpp).
-  enum class PumpResult : std::uint8_t { idle, more, retry_later, blocked, ended };
+  enum class PumpResult : std::uint8_t { idle, more, retry_later, waits_for_pages, blocked, ended };
   PumpResult pump_flow(Flow& flow);
   void account_sent(Flow& flow, const tcp::SegmentOut& segment);
+  [[nodiscard]] int failure_of(Flow& flow, const tcp::SegmentOut& segment) const;
   void send_control(const wire::TcpHeaderTemplate& header, const tcp::SegmentOut& segment);
   void enqueue_pending(TxSlot& slot);
   void append_pending(TxSlot& slot);
@@ -255,7 +261,7 @@ class QueueLoop {
   void carry_out(DatagramFlow& flow, std::uint32_t requests);
   void cancel_requested(DatagramFlow& flow);
   PumpResult pump_datagrams(DatagramFlow& flow);
-  enum class Handed : std::uint8_t { one, none, retry_later, blocked };
+  enum class Handed : std::uint8_t { one, none, retry_later, waits_for_pages, blocked };
   Handed hand_over_datagram(DatagramFlow& flow);
   /// Nothing slows an unpaced flow down but the device: what acknowledges and answers for others
   /// must not find every slot taken.
@@ -307,6 +313,8 @@ class QueueLoop {
   TimerWheel releases_;  // what pacers hold back
   FlowQueue<&AnyFlow::ready_next> ready_;
   FlowQueue<&AnyFlow::ready_next> short_of_slots_;  ///< datagram flows whose turn comes with slots
+  FlowQueue<&AnyFlow::ready_next> waiting_for_pages_;  ///< that are not in memory
+  std::uint64_t pages_came_ = 0;
 
   // Built packets that the port has not taken yet, oldest first: a ring of slot numbers.
   std::vector<std::uint32_t> pending_;

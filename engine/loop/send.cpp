@@ -15,6 +15,11 @@ void QueueLoop::pump_flows() {
     while (AnyFlow* flow = short_of_slots_.pop_front())
       ready_.push_back(*flow);
   }
+  if (pages_have_come()) {
+    pages_came_ = cache_.pages_came();
+    while (AnyFlow* flow = waiting_for_pages_.pop_front())
+      ready_.push_back(*flow);
+  }
   // A flow whose page the guard is changing waits for the next turn, not for this one to end.
   FlowQueue<&AnyFlow::ready_next> retry_later;
   while (pending_count_ < burst) {
@@ -30,6 +35,7 @@ void QueueLoop::pump_flows() {
     if (result == PumpResult::more) ready_.push_back(*flow);
     if (result == PumpResult::blocked) (connection ? ready_ : short_of_slots_).push_back(*flow);
     if (result == PumpResult::retry_later) retry_later.push_back(*flow);
+    if (result == PumpResult::waits_for_pages) waiting_for_pages_.push_back(*flow);
     if (result == PumpResult::idle || result == PumpResult::ended) flow->ready = false;
     if (result != PumpResult::ended && connection) set_timer(connection_of(*flow));
     if (result != PumpResult::ended && !connection) set_timer(datagram_flow_of(*flow));
@@ -52,7 +58,8 @@ QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
     if (status != SegmentBuilder::Status::built) {
       slots_.give_back(*slot);
       if (status == SegmentBuilder::Status::busy) return PumpResult::retry_later;
-      abort_flow(flow, ENOBUFS);
+      if (status == SegmentBuilder::Status::absent) return PumpResult::waits_for_pages;
+      abort_flow(flow, failure_of(flow, *segment));
       return PumpResult::ended;
     }
     worked_ = true;
@@ -63,6 +70,17 @@ QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
     enqueue_pending(*slot);
   }
   return PumpResult::more;
+}
+
+/// Why a segment cannot be sent any more.
+int QueueLoop::failure_of(Flow& flow, const tcp::SegmentOut& segment) const {
+  const std::uint64_t end = segment.stream_offset + segment.payload_bytes;
+  for (const SpliceOp* op = flow.stream.find(segment.stream_offset);
+       op != nullptr && op->stream_begin < end; op = op->stream_next) {
+    const int error = op->snapshot != nullptr ? pagecache::snapshot_failure(*op->snapshot) : 0;
+    if (error != 0) return error;
+  }
+  return ENOBUFS;
 }
 
 void QueueLoop::account_sent(Flow& flow, const tcp::SegmentOut& segment) {

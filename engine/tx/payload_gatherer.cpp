@@ -76,6 +76,7 @@ BuildStatus PayloadGatherer::add_file(Gathering& gathering, SpliceOp& op, std::u
     FrameIndex frame;
     const pagecache::PinOutcome outcome = cache_.resolve_and_pin(*op.snapshot, page, frame);
     if (outcome == pagecache::PinOutcome::busy) return BuildStatus::busy;
+    if (outcome == pagecache::PinOutcome::absent) return BuildStatus::absent;
     if (outcome == pagecache::PinOutcome::revoked) return BuildStatus::revoked;
 
     const ArenaOffset from{offset_of(frame).value + in_page};

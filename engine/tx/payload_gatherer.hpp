@@ -15,7 +15,8 @@ namespace strictsend::engine {
 enum class BuildStatus : std::uint8_t {
   built,
   busy,     ///< the guard is at one of the pages: try again at the next poll
-  revoked,  ///< a snapshot was given up for a writer: it cannot be sent any more
+  absent,   ///< a page is not in memory: try again when pages have come
+  revoked,  ///< a snapshot was given up: it cannot be sent any more
 };
 
 /// Puts a packet's payload together from a snapshot's frames and inline bytes, for every transport.

@@ -50,6 +50,9 @@ class TakenSnapshot {
       switch (cache_->resolve_and_pin(*state_, page, frame)) {
         case pagecache::PinOutcome::pinned:
           return frame;
+        case pagecache::PinOutcome::absent:
+          cache_->wake_loader();
+          [[fallthrough]];
         case pagecache::PinOutcome::busy:
           std::this_thread::yield();
           break;

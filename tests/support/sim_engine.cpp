@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "engine/tx/segmentation.hpp"
 
@@ -263,7 +265,8 @@ Time SimEngine::next_time() const {
   for (std::size_t i = 0; i < loops_.size(); ++i) {
     const engine::QueueLoop& loop = *loops_[i];
     if (held_[i]) continue;
-    if (loop.has_work() || !loop.intakes_empty() || (ring_->device_stops() && !loop.stopped())) {
+    if (loop.has_work() || loop.waits_for_pages() || !loop.intakes_empty() ||
+        (ring_->device_stops() && !loop.stopped())) {
       next = std::min(next, now_ + look_again_);
     } else if (loop.stopped() && loop.packets_outstanding() > 0) {
       // A device that was stopped and still holds descriptors is asked again and again.
@@ -291,6 +294,10 @@ void SimEngine::step(Time next) {
   for (SimClient& client : clients_)
     client.on_time(now_);
   if (adapter_) adapter_->pump();
+  // The disk is real, and so is the time that it takes.
+  for (const auto& loop : loops_)
+    if (loop->waits_for_pages() && !loop->pages_have_come())
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
   bool worked = false;
   for (std::size_t i = 0; i < loops_.size(); ++i)
     if (!held_[i] && loops_[i]->poll(now_)) worked = true;

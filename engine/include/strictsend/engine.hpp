@@ -72,6 +72,9 @@ struct EngineConfig {
   Protection protection = Protection::on;
 
   std::uint64_t cache_bytes = std::uint64_t{1} << 30;  ///< for files, spare frames included
+  /// A file larger than this is not kept in memory as a whole: its pages are read when they are to
+  /// be sent, and leave the memory again. It cannot be mapped. 0: all that the cache takes.
+  std::uint64_t whole_file_bytes_max = 0;
   std::uint32_t spare_frames =
       0;  ///< kept for preserving pages; 0: 1/16 of the cache, at least 256
   std::uint32_t writer_wait_limit_ms =
@@ -118,8 +121,9 @@ struct Splice {
 };
 
 struct SpliceResult {
-  /// 0, or ECANCELED, ECONNRESET, ETIMEDOUT, ENOBUFS (chosen as victim), ENETDOWN; of datagrams
-  /// also EHOSTUNREACH (the next hop does not answer).
+  /// 0, or ECANCELED, ECONNRESET, ETIMEDOUT, ENOBUFS (chosen as victim), ENETDOWN, ESTALE
+  /// (another process changed the file before all of it was in memory), the disk's errors; of
+  /// datagrams also EHOSTUNREACH (the next hop does not answer).
   int error = 0;
   std::uint64_t bytes_sent = 0;    ///< handed to the NIC for the first time; of datagrams those of
                                    ///< the snapshot
@@ -217,6 +221,10 @@ struct EngineStats {
   std::uint64_t frames_pinned = 0;   ///< under descriptors (counted when asked: not for hot paths)
   std::uint64_t snapshots_live = 0;
   std::uint64_t audit_failures = 0;  ///< pages that changed under a snapshot
+  // Of files that are not kept in memory as a whole:
+  std::uint64_t pages_loaded = 0;
+  std::uint64_t pages_evicted = 0;
+  std::uint64_t sends_failed_for_disk = 0;  ///< their pages could not be read any more
 };
 
 /// The same of one NIC queue and its engine thread. Those that begin with nic_ are of the queue

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pagecache/evictor.hpp"
+
+#include <algorithm>
+
+#include "pagecache/cache_core.hpp"
+#include "pagecache/page_changer.hpp"
+
+namespace strictsend::pagecache {
+namespace {
+
+constexpr std::uint64_t pages_per_lock = 64;
+
+/// Whether some sender reads the page now or soon: it lies between what is acknowledged and what
+/// was asked to be read ahead.
+bool is_wanted_soon(const CachedFile& file, std::uint64_t page) {
+  return std::any_of(file.live.begin(), file.live.end(), [page](const SnapshotState* snapshot) {
+    return page >= snapshot->begin_offset.load(std::memory_order_relaxed) >> page_shift &&
+           page < snapshot->ahead_page.load(std::memory_order_relaxed);
+  });
+}
+
+std::uint64_t resident_pages(CachedFile& file) {
+  const std::scoped_lock lock(file.lock);
+  return file.resident_pages;
+}
+
+/// Looks at some pages from the hand on; how many frames that has freed.
+std::uint64_t evict_some(CachedFile& file, std::uint64_t frames, Eviction kind) {
+  const std::scoped_lock lock(file.lock);
+  PageChanger changer(*file.core, file);
+  std::uint64_t freed = 0;
+  for (std::uint64_t i = 0; i < pages_per_lock && freed < frames; ++i) {
+    if (file.resident_pages == 0) break;
+    std::uint64_t page = file.resident.next(file.evict_hand, file.page_count);
+    if (page >= file.page_count) page = file.resident.next(0, file.page_count);
+    file.evict_hand = page + 1;
+    const FrameIndex frame{file.table[PageIndex{static_cast<std::uint32_t>(page)}].current.load(
+        std::memory_order_relaxed)};
+    std::atomic<bool>& used = file.core->frames()[frame].used;
+    if (kind == Eviction::unused && used.load(std::memory_order_relaxed)) {
+      used.store(false, std::memory_order_relaxed);
+      continue;
+    }
+    if (kind != Eviction::any && is_wanted_soon(file, page)) continue;
+    if (changer.evict(page)) ++freed;
+  }
+  file.core->counters().pages_evicted.fetch_add(freed, std::memory_order_relaxed);
+  return freed;
+}
+
+}  // namespace
+
+void Evictor::add(const std::shared_ptr<CachedFile>& file) {
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(files_, [](const std::weak_ptr<CachedFile>& other) { return other.expired(); });
+  files_.push_back(file);
+}
+
+std::vector<std::shared_ptr<CachedFile>> Evictor::files() {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::shared_ptr<CachedFile>> alive;
+  if (files_.empty()) return alive;
+  first_ = (first_ + 1) % files_.size();
+  for (std::size_t i = 0; i < files_.size(); ++i)
+    if (auto file = files_[(first_ + i) % files_.size()].lock()) alive.push_back(std::move(file));
+  return alive;
+}
+
+std::uint64_t Evictor::evict(std::uint64_t frames, Eviction kind) {
+  std::uint64_t freed = 0;
+  for (const std::shared_ptr<CachedFile>& file : files()) {
+    const std::uint64_t looks = resident_pages(*file) / pages_per_lock + 1;  // once round
+    for (std::uint64_t i = 0; i < looks && freed < frames; ++i)
+      freed += evict_some(*file, frames - freed, kind);
+    if (freed >= frames) break;
+  }
+  return freed;
+}
+
+}  // namespace strictsend::pagecache

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "pagecache/cached_file.hpp"
+
+namespace strictsend::pagecache {
+
+/// How much it takes for a page to be evicted.
+enum class Eviction : std::uint8_t {
+  unused,    ///< it was not sent from since the last search, and no sender comes to it soon
+  unwanted,  ///< no sender comes to it soon
+  any,
+};
+
+/// Frees frames among the pages of paged files: clean ones, that nothing refers to. A hand goes
+/// round through the files and their pages, and takes what was not used since it last came by (the
+/// clock algorithm), sparing what senders will come to soon.
+///
+/// Owned by CacheCore. Application threads and the loader; takes one file's lock at a time, for a
+/// bounded number of pages.
+class Evictor {
+ public:
+  void add(const std::shared_ptr<CachedFile>& file);
+  /// Frees frames until there are so many, or nothing more of that kind is found. How many.
+  std::uint64_t evict(std::uint64_t frames, Eviction kind);
+
+ private:
+  [[nodiscard]] std::vector<std::shared_ptr<CachedFile>> files();
+
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<CachedFile>> files_;
+  std::size_t first_ = 0;  // whose turn it is
+};
+
+}  // namespace strictsend::pagecache

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pagecache/page_loader.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <mutex>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/thread.hpp"
+#include "pagecache/cache_core.hpp"
+#include "pagecache/page_in.hpp"
+
+namespace strictsend::pagecache {
+namespace {
+
+constexpr Duration idle_sleep = milliseconds(100);
+/// What could not be served now is tried again so soon.
+constexpr Duration again_after = milliseconds(1);
+/// A send for which there is no room is given up after so long.
+constexpr Duration room_limit = seconds(10);
+
+}  // namespace
+
+Result<std::unique_ptr<PageLoader>> PageLoader::start(std::shared_ptr<CacheCore> core,
+                                                      std::shared_ptr<FileSet> files) {
+  std::unique_ptr<PageLoader> loader(new PageLoader(std::move(core), std::move(files)));
+  auto thread = start_thread("strictsend-load", [raw = loader.get()] { raw->run(); });
+  if (!thread) return tl::unexpected(thread.error());
+  loader->thread_ = *std::move(thread);
+  return loader;
+}
+
+PageLoader::~PageLoader() {
+  stopping_.store(true);
+  core_->wants().wake_surely();
+  if (thread_.joinable()) thread_.join();
+}
+
+void PageLoader::run() {
+  while (!stopping_.load()) {
+    take_wants();
+    if (wants_.empty()) {
+      core_->wants().sleep(idle_sleep);
+      continue;
+    }
+    const std::size_t before = wants_.size();
+    std::erase_if(wants_, [this](const Want& want) {
+      if (stopping_.load() || !serve(want)) return false;
+      core_->wants().came();
+      return true;
+    });
+    if (wants_.size() == before) core_->wants().sleep(again_after);
+  }
+  take_wants();  // so that their snapshots can be used again
+}
+
+void PageLoader::take_wants() {
+  const Time now = monotonic_now();
+  for (SnapshotState* at = core_->wants().take_all(); at != nullptr;) {
+    SnapshotState& snapshot = *at;
+    at = snapshot.next_wanting;
+    // While it is queued its state is not used again, so these belong together.
+    Want want{.file = snapshot.file, .snapshot = &snapshot, .epoch = snapshot.epoch, .since = now};
+    const std::uint64_t end_page = snapshot.end_page;
+    PageWants::answered(snapshot);
+    want.begin = snapshot.wanted_page.load(std::memory_order_relaxed);
+    want.end =
+        std::min(want.begin + snapshot.wanted_count.load(std::memory_order_relaxed), end_page);
+    const auto same = std::find_if(wants_.begin(), wants_.end(), [&](const Want& other) {
+      return other.snapshot == want.snapshot && other.epoch == want.epoch;
+    });
+    if (same == wants_.end()) {
+      wants_.push_back(std::move(want));
+    } else {
+      same->begin = std::min(same->begin, want.begin);
+      same->end = std::max(same->end, want.end);
+    }
+  }
+}
+
+bool PageLoader::serve(const Want& want) {
+  if (want.begin >= want.end) return true;
+  const auto result = page_in(*files_, *want.file, want.begin, want.end, DiskWait::come_back);
+  if (result) return *result == PageIn::done;
+  const Error& error = result.error();
+  if (error.errno_value == ENOBUFS && monotonic_now() - want.since < room_limit) return false;
+  // Of a file that cannot be read, no send will get on; for want of room, this one does not.
+  if (error.errno_value == ENOBUFS) {
+    spdlog::warn("a send is given up: {}", error.message());
+    give_up(want);
+    return true;
+  }
+  want.file->load_error.store(error.errno_value, std::memory_order_relaxed);
+  if (!std::exchange(want.file->told_of_error, true))
+    spdlog::warn("sends are given up: {}", error.message());
+  return true;
+}
+
+void PageLoader::give_up(const Want& want) {
+  const std::scoped_lock lock(want.file->lock);
+  for (SnapshotState* live : want.file->live)
+    if (live == want.snapshot && live->epoch == want.epoch)
+      live->revoked.store(true, std::memory_order_seq_cst);
+}
+
+}  // namespace strictsend::pagecache
