@@ -28,8 +28,7 @@ bool is_want_of_time(int error) {
 
 Refusal refusal_for(const std::string& path, const Error& error) {
   spdlog::warn("{}: {}", path, error.message());
-  if (error.errno_value == EFBIG)
-    return {503, "The file is larger than the server's cache; --cache makes it larger."};
+  if (error.errno_value == EFBIG) return {503, "The file is larger than the server can send."};
   if (is_want_of_room(error.errno_value))
     return {503, "The server's cache is full of files that are being sent; try again.", 1};
   if (is_want_of_time(error.errno_value))

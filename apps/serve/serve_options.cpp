@@ -148,6 +148,8 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   const http::SessionLimits& limits = options.server.limits;
   options.engine.idle_timeout_ms =
       static_cast<std::uint32_t>((limits.idle_timeout + limits.linger_timeout).count());
+  // One file does not drive all others out.
+  options.engine.whole_file_bytes_max = options.engine.cache_bytes / 2;
   // As many as all connections together may queue: however many take nothing of what they asked
   // for, nobody else waits for a splice because of them.
   options.engine.max_splices =

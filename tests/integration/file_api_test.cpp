@@ -395,14 +395,20 @@ TEST_F(FileApiTest, appends_of_many_threads_are_whole_and_none_is_lost) {
   EXPECT_EQ(seen, (std::vector<int>{0, each, each, each, each}));
 }
 
-TEST(FileCacheRoom, a_file_larger_than_the_cache_is_refused_by_name_and_size) {
+TEST(FileCacheRoom, a_file_larger_than_the_cache_comes_page_by_page_and_is_not_mapped) {
   CacheOnDisk disk(CacheOnDisk::config_of(mib));
-  put_file(disk.path("file"), random_bytes(2 * mib, 1));
-  auto file = disk.cache().open_file(disk.path("file"), O_RDONLY);
-  ASSERT_FALSE(file.has_value());
-  EXPECT_EQ(file.error().errno_value, EFBIG);
-  EXPECT_NE(file.error().message().find(std::to_string(2 * mib)), std::string::npos);
-  EXPECT_NE(file.error().message().find("--cache"), std::string::npos);
+  const Bytes bytes = random_bytes(2 * mib + 100, 1);
+  put_file(disk.path("file"), bytes);
+  auto file = disk.open("file");
+  EXPECT_EQ(disk.cache().stats().frames_cached, 0U);
+  EXPECT_EQ(disk.freeze(file).bytes(), bytes);
+  EXPECT_EQ(CacheOnDisk::read(*file), bytes);
+  EXPECT_GT(disk.cache().stats().pages_evicted, 0U);
+  const auto mapped = pagecache::file_map(file);
+  ASSERT_FALSE(mapped.has_value());
+  EXPECT_EQ(mapped.error().errno_value, EFBIG);
+  EXPECT_NE(mapped.error().message().find("choose a larger cache"), std::string::npos);
+  file.reset();
   EXPECT_TRUE(disk.settles());
 }
 

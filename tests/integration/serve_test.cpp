@@ -82,11 +82,45 @@ TEST_P(Serve, wget_gets_a_file_byte_for_byte) {
   stop();
 }
 
-TEST_P(Serve, a_gibibyte_arrives_byte_for_byte) {
+TEST_P(Serve, a_gibibyte_arrives_byte_for_byte_through_a_cache_of_an_eighth) {
   make_numbered_file("large", std::size_t{1} << 30);
-  stop();
-  start("1200M");
   EXPECT_EQ(difference("large"), "");
+  stop();
+}
+
+TEST_P(Serve, several_downloads_of_files_larger_than_the_cache_share_it) {
+  make_numbered_file("a", 100'000'000);
+  make_numbered_file("b", 100'000'000);
+  stop();
+  start("16M");
+  const CommandResult result =
+      at_peer("printf '%s\\n' a b a b a b | xargs -P 6 -I{} sh -c 'curl -sSf --max-time 90 " +
+              url("{}") + " | cmp - " + root_.path("{}") + "'");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  stop();
+}
+
+TEST_P(Serve, a_large_file_that_is_changed_in_place_under_a_download_is_cut_off_and_never_mixed) {
+  make_numbered_file("large", 100'000'000);
+  run_command({"cp", root_.path("large"), root_.path("old")});
+  stop();
+  start("16M");
+  const std::string copy = root_.path("copy");
+  auto client = network_->spawn_in_namespace(
+      {"curl", "-sS", "--max-time", "90", "--limit-rate", "20M", "-o", copy, url("large")});
+  ASSERT_TRUE(client) << client.error().message();
+  const CommandResult begun = at_peer("until [ -s " + copy + " ]; do sleep 0.01; done");
+  ASSERT_EQ(begun.exit_code, 0) << begun.output;
+  const CommandResult changed = run_command(
+      {"dd", "if=/dev/zero", "of=" + root_.path("large"), "bs=1M", "count=95", "conv=notrunc"});
+  ASSERT_EQ(changed.exit_code, 0) << changed.output;
+  const auto result = client->wait();
+  ASSERT_TRUE(result);
+  EXPECT_NE(result->exit_code, 0) << "all of the old version cannot have been there";
+  const CommandResult prefix =
+      at_peer("cmp -n $(stat -c %s " + copy + ") " + copy + " " + root_.path("old"));
+  EXPECT_EQ(prefix.exit_code, 0) << prefix.output;
+  EXPECT_EQ(difference("large"), "") << "the new version";
   stop();
 }
 
