@@ -135,6 +135,10 @@ std::uint64_t snapshot_pages_preserved(const SnapshotState& snapshot) {
 bool snapshot_revoked(const SnapshotState& snapshot) {
   return snapshot.revoked.load(std::memory_order_acquire);
 }
+Result<SnapshotState*> snapshot_part(const SnapshotState& snapshot, std::uint64_t offset,
+                                     std::uint64_t length_bytes) {
+  return snapshot.core->part(snapshot, offset, length_bytes);
+}
 void snapshot_release(SnapshotState* snapshot) {
   snapshot->core->release(snapshot);
 }

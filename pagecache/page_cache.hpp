@@ -130,6 +130,9 @@ class PageCache {
 [[nodiscard]] const FileAttributes& snapshot_attributes(const SnapshotState& snapshot);
 [[nodiscard]] std::uint64_t snapshot_pages_preserved(const SnapshotState& snapshot);
 [[nodiscard]] bool snapshot_revoked(const SnapshotState& snapshot);
+/// See Snapshot::part.
+Result<SnapshotState*> snapshot_part(const SnapshotState& snapshot, std::uint64_t offset,
+                                     std::uint64_t length_bytes);
 /// Drops the snapshot through the cache that made it (for handles, which know no cache).
 void snapshot_release(SnapshotState* snapshot);
 
