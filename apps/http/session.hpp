@@ -80,6 +80,8 @@ class Session {
   void begin_reading();
   void begin_closing();
   void end();
+  [[nodiscard]] Refusal with_location(Refusal refusal) const;
+  [[nodiscard]] Wording wording() const;
   [[nodiscard]] Persistence persistence() const;
 
   Stream& stream_;
@@ -94,9 +96,9 @@ class Session {
   bool peer_closed_ = false;
   bool draining_ = false;
   bool owes_response_ = false;
-  bool lost_body_ = false;    // of response_, when it was refused for now
-  bool close_after_ = false;  // the present response is the last
-  std::uint64_t body_left_bytes_ = 0;
+  bool lost_body_ = false;           // of response_, when it was refused for now
+  bool close_after_ = false;         // the present response is the last
+  std::uint64_t skipped_bytes_ = 0;  // of the present request's body
   std::uint64_t discarded_bytes_ = 0;
   std::string path_;   // of the present request
   Response response_;  // being built, or blocked

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
 #include "apps/http/session.hpp"
 #include "apps/serve/file_loader.hpp"
 #include "apps/serve/observer.hpp"
+#include "apps/serve/outgoing.hpp"
 #include "apps/serve/transfers.hpp"
 #include <strictsend/engine.hpp>
 
@@ -23,9 +25,13 @@ struct ConnectionContext {
   std::vector<ConnectionId>& blocked;  ///< of which a submit was refused for now
 };
 
+/// How many splices a connection has submitted and not seen released, at most: few, so that the
+/// engine's are enough for all connections, and as many as keep a response of small ranges moving.
+constexpr std::size_t connection_splices_max = 4;
+
 /// What one connection can take of memory at most, beside the engine's part: for a peer that sends
-/// the largest heads it may, and takes no response.
-[[nodiscard]] std::uint64_t connection_bytes_max(const http::SessionLimits& limits);
+/// the largest heads it may, asks for the largest answers, and takes no response.
+[[nodiscard]] std::uint64_t connection_bytes_max(const http::SessionLimits& limits, bool listing);
 
 /// One TCP connection of the engine as an HTTP stream, with the session on it. From its
 /// `accepted` event to `closed`, in the server's hands and on its thread.
@@ -35,8 +41,17 @@ class Connection final : private http::Stream, private http::FileRequests {
              const http::SessionLimits& limits);
 
   [[nodiscard]] http::Session& session() { return session_; }
+  /// One splice was released; `response_ended` says that it was the last of its response.
+  void on_released(bool response_ended);
+  /// After a submit was refused for now.
+  void on_send_possible();
+  /// The responses of which pieces are not submitted.
+  [[nodiscard]] const std::deque<Outgoing>& outgoing() const { return outgoing_; }
 
  private:
+  void flush();
+  [[nodiscard]] http::SendOutcome refused(const Error& error);
+
   std::size_t receive(std::span<std::byte> into) override;
   http::SendOutcome send(http::Response& response) override;
   void close() override;
@@ -46,8 +61,10 @@ class Connection final : private http::Stream, private http::FileRequests {
   ConnectionContext& context_;
   const ConnectionId id_;
   const IpAddress peer_address_;
-  const std::string peer_;  ///< for the log
-  http::Session session_;   // refers to *this as its stream
+  const std::string peer_;         ///< for the log
+  std::deque<Outgoing> outgoing_;  // not submitted whole; responses_max of them at most
+  std::size_t splices_out_ = 0;
+  http::Session session_;  // refers to *this as its stream
 };
 
 }  // namespace strictsend::serve

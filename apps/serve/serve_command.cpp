@@ -106,7 +106,8 @@ int serve(ServeOptions options) {
   };
   const std::uint16_t port = options.server.port;
   const std::uint64_t engine_bytes = (*engine)->memory_bytes();
-  const std::uint64_t connection_bytes = connection_bytes_max(options.server.limits);
+  const std::uint64_t connection_bytes =
+      connection_bytes_max(options.server.limits, options.server.store.listing);
   const std::uint64_t bytes_max = engine_bytes + connection_bytes * options.engine.max_connections;
 
   Result<std::unique_ptr<Server>> server = Server::create(**engine, std::move(options.server));

@@ -19,6 +19,14 @@ DESCRIPTION
     Last-Modified describe the very bytes that are sent, whoever writes to the file
     meanwhile.
 
+    Ranges are served, several at once as multipart/byteranges, all of one instant of the
+    file; more than 64, or more bytes than the file has, get the whole file. If-Match,
+    If-None-Match, If-Modified-Since, If-Unmodified-Since and If-Range are obeyed in the
+    order of RFC 9110.
+
+    A directory is answered with its index.html, after a redirect to its name with a slash
+    where that is missing; without an index with 403, or see --listing.
+
     On af_xdp only TCP to the server's address and port is taken from the interface; all
     else stays with the kernel, so the interface keeps working. Needs root (or
     CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_SYS_PTRACE) and Linux 5.6; fragments need
@@ -31,7 +39,7 @@ DESCRIPTION
     link is reset, with a warning.
 
     No path leads out of DIR: neither ".." nor a symbolic link. Links that stay inside it
-    are followed if they are relative. Directories are not listed.
+    are followed if they are relative.
 
 OPTIONS
     --nic af_xdp:IFACE
@@ -44,6 +52,10 @@ OPTIONS
 
     --port N
         The TCP port. Default: 80.
+
+    --listing
+        Answer a directory without an index with a page that lists the files and
+        directories in it; names that begin with a dot are left out. Default: 403.
 
     --address A[/BITS][,A[/BITS]]
         The addresses to answer on: an IPv4 one, an IPv6 one, or one of each. Default: the

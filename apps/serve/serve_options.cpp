@@ -14,6 +14,7 @@
 #include "apps/cli/address_options.hpp"
 #include "apps/cli/option_reader.hpp"
 #include "apps/cli/values.hpp"
+#include "apps/serve/connection.hpp"
 
 namespace strictsend::serve {
 namespace {
@@ -28,6 +29,7 @@ po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
   add("help,h", "");
+  add("listing", "");
   for (const char* name : {"nic",
                            "root",
                            "port",
@@ -54,7 +56,7 @@ po::options_description described() {
 
 /// So that the splices of all of them together are what an engine takes
 /// (EngineConfig::max_splices).
-constexpr auto connections_max = 1'000'000 / http::SessionLimits{}.responses_max;
+constexpr auto connections_max = 1'000'000 / connection_splices_max;
 
 Parsed<std::string> parse_level(const std::string& text) {
   constexpr std::array levels{"trace", "debug", "info", "warn", "error", "critical", "off"};
@@ -114,6 +116,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.require("root", "name the directory to serve, for example --root /srv/files");
   reader.option("nic", cli::parse_nic, [&](auto& v) { options.engine.nic = v; });
   reader.option("root", parse_path, [&](auto& v) { options.server.root = v; });
+  options.server.store.listing = reader.given("listing");
   reader.option("port", within(1, 65535),
                 [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });
   cli::read_address_options(reader, options.engine);
@@ -148,11 +151,11 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   const http::SessionLimits& limits = options.server.limits;
   options.engine.idle_timeout_ms =
       static_cast<std::uint32_t>((limits.idle_timeout + limits.linger_timeout).count());
-  // As many as all connections together may queue: however many take nothing of what they asked
+  // As many as all connections together may submit: however many take nothing of what they asked
   // for, nobody else waits for a splice because of them.
   options.engine.max_splices =
       std::max(options.engine.max_splices,
-               static_cast<std::uint32_t>(limits.responses_max) * options.engine.max_connections);
+               static_cast<std::uint32_t>(connection_splices_max) * options.engine.max_connections);
   return options;
 }
 

@@ -47,6 +47,14 @@ void log_transfer(const Transfer& transfer, const SpliceResult& result) {
                ending);
 }
 
+void add(SpliceResult& sum, const SpliceResult& one) {
+  if (sum.error == 0) sum.error = one.error;
+  sum.bytes_sent += one.bytes_sent;
+  sum.bytes_acked += one.bytes_acked;
+  sum.bytes_copied += one.bytes_copied;
+  sum.pages_preserved += one.pages_preserved;
+}
+
 }  // namespace
 
 class Server::Impl {
@@ -87,6 +95,8 @@ class Server::Impl {
   void on_event(const Event& event);
   void on_accepted(const Event& event);
   void on_released(const Event& event);
+  bool end_pieces(std::uint64_t key, std::size_t pieces, const SpliceResult& result);
+  void finish(const Transfer& transfer);
 
   void take_files();
   void unblock();
@@ -252,24 +262,38 @@ void Server::Impl::on_accepted(const Event& event) {
 }
 
 void Server::Impl::on_released(const Event& event) {
-  const std::optional<Transfer> transfer = transfers_.remove(event.user_data);
-  if (!transfer) return;
+  const Transfer* transfer = transfers_.find(event.user_data);
+  if (transfer == nullptr) return;
   sends_finished_ = true;
-  const SpliceResult& result = event.result;
+  const ConnectionId id = transfer->connection;
+  const bool ended = end_pieces(event.user_data, 1, event.result);
+  if (Connection* connection = find(id)) connection->on_released(ended);
+}
+
+/// True: the response has none left.
+bool Server::Impl::end_pieces(std::uint64_t key, std::size_t pieces, const SpliceResult& result) {
+  Transfer& transfer = *transfers_.find(key);
+  add(transfer.result, result);
+  transfer.pieces_left -= pieces;
+  if (transfer.pieces_left > 0) return false;
+  finish(transfers_.remove(key));
+  return true;
+}
+
+void Server::Impl::finish(const Transfer& transfer) {
+  const SpliceResult& result = transfer.result;
   if (result.error != 0)
     ++counters_.requests_cut;
-  else if (transfer->status == 200)
+  else if (transfer.status < 400)
     ++counters_.requests_ok;
   else
     ++counters_.requests_refused;
   counters_.bytes_acked += result.bytes_acked;
   counters_.pages_preserved += result.pages_preserved;
   counters_.bytes_copied += result.bytes_copied;
-  if (transfer->has_file && config_.observer != nullptr)
-    config_.observer->on_released(transfer->splice_id, result);
-
-  log_transfer(*transfer, result);
-  if (Connection* connection = find(transfer->connection)) connection->session().on_released();
+  if (transfer.observed && config_.observer != nullptr)
+    config_.observer->on_released(transfer.splice_id, result);
+  log_transfer(transfer, result);
 }
 
 void Server::Impl::take_files() {
@@ -285,7 +309,7 @@ void Server::Impl::unblock() {
   sends_finished_ = false;
   // Those that are refused again come back into blocked_.
   for (const ConnectionId id : std::exchange(blocked_, {})) {
-    if (Connection* connection = find(id)) connection->session().on_send_possible();
+    if (Connection* connection = find(id)) connection->on_send_possible();
   }
 }
 
@@ -304,6 +328,11 @@ Connection* Server::Impl::find(ConnectionId id) {
 void Server::Impl::forget(Connections::iterator connection) {
   // Its peer went, or the server stops, before a response could be submitted.
   if (connection->second->session().owes_response()) ++counters_.requests_cut;
+  // What was queued behind it goes with it.
+  SpliceResult unsent;
+  unsent.error = ECONNRESET;
+  for (const Outgoing& outgoing : connection->second->outgoing())
+    end_pieces(outgoing.key(), outgoing.pieces_left(), unsent);
   connections_.erase(connection);
 }
 
@@ -314,7 +343,7 @@ Result<std::unique_ptr<Server>> Server::create(Engine& engine, ServerConfig conf
   if (!stop) return tl::unexpected(stop.error());
   Result<app::Ticker> ticker = app::Ticker::create(tick_period);
   if (!ticker) return tl::unexpected(ticker.error());
-  auto loader = FileLoader::create(engine, std::move(*resolver), config.files_max);
+  auto loader = FileLoader::create(engine, std::move(*resolver), config.store);
   if (!loader) return tl::unexpected(loader.error());
   if (Result<void> listening = engine.listen(config.port); !listening)
     return tl::unexpected(listening.error());

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "apps/http/session.hpp"
+#include "apps/serve/file_store.hpp"
 #include "apps/serve/observer.hpp"
 #include "apps/support/event_sources.hpp"
 #include <strictsend/engine.hpp>
@@ -21,7 +22,7 @@ struct ServerConfig {
   /// The engine's idle_timeout_ms should be longer than idle_timeout here, or connections between
   /// requests are reset instead of closed.
   http::SessionLimits limits;
-  std::size_t files_max = 1024;                     ///< kept open in the cache
+  StoreConfig store;
   std::chrono::milliseconds drain_timeout{10'000};  ///< for sends in flight, once asked to stop
   const app::StopSignals* stop_signals = nullptr;   ///< a first one is request_stop, a second ends
                                                     ///< the waiting for sends
@@ -33,7 +34,7 @@ struct ServerConfig {
 /// What a server did in its life. Written by its thread; read in `on_tick`, and after `conclude`,
 /// when each request that was read is in exactly one of the first three.
 struct ServerCounters {
-  std::uint64_t requests_ok = 0;       ///< answered with 200 to the last byte
+  std::uint64_t requests_ok = 0;       ///< answered to the last byte, with a status below 400
   std::uint64_t requests_refused = 0;  ///< answered with an error to the last byte
   std::uint64_t requests_cut = 0;      ///< the connection ended before the response did, or began
   std::uint64_t bytes_acked = 0;       ///< heads and files, as far as clients acknowledged them

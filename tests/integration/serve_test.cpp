@@ -205,7 +205,7 @@ TEST_P(Serve, errors_have_their_status_and_nothing_escapes_the_root) {
   };
   EXPECT_EQ(status(url("none")), "404");
   EXPECT_EQ(status(url("out")), "403");
-  EXPECT_EQ(status(url("../../etc/passwd")), "403");
+  EXPECT_EQ(status(url("../../etc/passwd")), "400");
   EXPECT_EQ(status("-X POST " + url("file")), "405");
   EXPECT_EQ(status("-H 'X: '$(head -c 40000 /dev/zero | tr '\\0' a) " + url("file")), "431");
   EXPECT_EQ(status("-I " + url("file")), "200");

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
@@ -201,6 +202,88 @@ TEST_F(ServerTest, a_file_that_was_replaced_by_another_is_not_served_from_the_ca
   EXPECT_EQ(client.say(get("/hello.txt")).hear().body, "another file\n");
   std::filesystem::remove(root_.at("hello.txt"));
   EXPECT_EQ(client.say(get("/hello.txt")).hear().status, 404);
+}
+
+/// Every tenth byte of a file, as far as one request may ask for them.
+std::string many_ranges() {
+  std::string field = "Range: bytes=0-0";
+  for (std::size_t i = 1; i < http::ranges_max; ++i)
+    field += fmt::format(",{0}-{0}", i * 10);
+  return field + "\r\n";
+}
+
+TEST_F(ServerTest, ranges_are_parts_of_one_snapshot) {
+  root_.file("digits", "0123456789");
+  start();
+  Client client;
+  client.say(get("/digits", "Range: bytes=3-5\r\n") + get("/digits", "Range: bytes=8-,0-1\r\n") +
+             get("/digits"));
+  EXPECT_EQ(client.hear().body, "345");
+  const std::string parts = client.hear().body;
+  EXPECT_NE(parts.find("bytes 8-9/10\r\n\r\n89\r\n"), std::string::npos) << parts;
+  EXPECT_NE(parts.find("bytes 0-1/10\r\n\r\n01\r\n"), std::string::npos) << parts;
+  EXPECT_EQ(client.hear().body, "0123456789");
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 3U);
+}
+
+TEST_F(ServerTest, responses_of_many_pieces_take_turns_and_keep_their_order) {
+  std::string bytes;
+  for (std::size_t i = 0; i < http::ranges_max * 10; ++i)
+    bytes += static_cast<char>('a' + i / 10 % 26);
+  root_.file("many", bytes);
+  start();
+  Client client;
+  for (int round = 0; round < 3; ++round) {
+    fake::refuse_submits(round * 5);
+    client.say(get("/many", many_ranges()) + get("/missing") + get("/many", many_ranges()));
+    for (const int status : {206, 404, 206}) {
+      const ParsedResponse r = client.hear();
+      EXPECT_EQ(r.status, status);
+      if (status == 404) continue;
+      std::size_t at = 0;
+      for (std::size_t i = 0; i < http::ranges_max; ++i) {
+        const std::string part =
+            fmt::format("bytes {0}-{0}/{1}\r\n\r\n{2}\r\n--", i * 10, bytes.size(), bytes[i * 10]);
+        at = r.body.find(part, at);
+        ASSERT_NE(at, std::string::npos) << i;
+      }
+    }
+  }
+  EXPECT_LE(engine_->stats().splices_submitted, 3 * (2 * (http::ranges_max + 1) + 1));
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 6U);
+  EXPECT_EQ(counters_.requests_refused, 3U);
+}
+
+TEST_F(ServerTest, a_client_that_goes_between_ranges_is_counted_once) {
+  root_.file("many", std::string(8U << 20, 'm'));
+  start();
+  Client client;
+  std::string field = "Range: bytes=0-1000000";
+  for (int i = 1; i < 7; ++i)
+    field += fmt::format(",{}-{}", i * 1'000'001, (i + 1) * 1'000'001 - 1);
+  client.say(get("/many", field + "\r\n"));
+  wait_until([] { return fake::snapshots() > 1; });
+  client.go();
+  wait_until([] { return fake::snapshots() == 0; });
+  stop();
+  EXPECT_EQ(counters_.requests_cut, 1U);
+  EXPECT_EQ(counters_.requests_ok, 0U);
+}
+
+TEST_F(ServerTest, directories_are_listed_where_that_is_wanted) {
+  for (int i = 0; i < 2'000; ++i)
+    root_.file(fmt::format("dir/file-with-a-rather-long-name-{:04}", i), "");
+  config_.store.listing = true;
+  start();
+  Client client;
+  EXPECT_EQ(client.say(get("/dir")).hear().status, 301);
+  const ParsedResponse r = client.say(get("/dir/")).hear();
+  EXPECT_EQ(r.status, 200);
+  EXPECT_GT(r.body.size(), std::size_t{3} * Splice::max_inline_bytes);
+  EXPECT_NE(r.body.find("file-with-a-rather-long-name-0999"), std::string::npos);
+  EXPECT_TRUE(r.body.ends_with("</html>\n"));
 }
 
 TEST_F(ServerTest, a_slow_load_stops_nobody_else) {
