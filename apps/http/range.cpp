@@ -49,6 +49,7 @@ RangeRequest understand_range(std::string_view field, std::uint64_t size_bytes) 
   constexpr std::string_view unit = "bytes=";
   if (!equal_ignoring_case(field.substr(0, unit.size()), unit)) return {};
   field.remove_prefix(unit.size());
+  if (field.empty()) return {};
 
   RangeRequest request{RangeRequest::Kind::unsatisfiable, {}};
   std::uint64_t total_bytes = 0;

@@ -139,8 +139,8 @@ std::string complaint_about(const beast::error_code& code) {
 
 /// Whether the first line ends in a version of HTTP, which then is not one of ours.
 bool has_other_version(std::string_view bytes) {
-  constexpr std::string_view pattern = " HTTP/d.d";
-  const std::string_view line = bytes.substr(0, bytes.find("\r\n"));
+  constexpr std::string_view pattern = " HTTP/d.d\r";
+  const std::string_view line = bytes.substr(0, bytes.find('\n'));
   if (line.size() < pattern.size()) return false;
   const std::string_view end = line.substr(line.size() - pattern.size());
   return std::equal(end.begin(), end.end(), pattern.begin(), [](char c, char wanted) {

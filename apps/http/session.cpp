@@ -212,7 +212,7 @@ void Session::take_request() {
   if (request.expectation == Expectation::unknown)
     return refuse(Refusal{417, "The one expectation that is met here is 100-continue."});
   auto path = path_of_target(request.target);
-  if (!path) return refuse(path.error());
+  if (!path) return refuse_and_close(path.error());
 
   path_ = std::move(*path);
   phase_ = Phase::resolving;

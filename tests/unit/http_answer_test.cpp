@@ -78,6 +78,7 @@ TEST(Range, in_another_unit_is_ignored_as_rfc_9110_section_14_2_has_it) {
   EXPECT_EQ(kind_of("lines=0-1"), whole);
   EXPECT_EQ(kind_of("bytes 0-1"), whole);
   EXPECT_EQ(kind_of(""), whole);
+  EXPECT_EQ(kind_of("bytes="), whole);
 }
 
 TEST(Range, that_begins_nowhere_in_the_file_is_unsatisfiable) {
@@ -92,7 +93,7 @@ TEST(Range, that_begins_nowhere_in_the_file_is_unsatisfiable) {
 
 TEST(Range, that_is_none_is_unsatisfiable_as_rfc_9110_section_15_5_17_allows) {
   for (const char* field :
-       {"bytes=", "bytes=a-b", "bytes=1", "bytes=-", "bytes=0-1,", "bytes=,0-1", "bytes=0-1;2-3",
+       {"bytes= ", "bytes=a-b", "bytes=1", "bytes=-", "bytes=0-1,", "bytes=,0-1", "bytes=0-1;2-3",
         "bytes=+1-2", "bytes=0x1-2", "bytes=1-2-3", "bytes=1 2-3", "bytes=--1"})
     EXPECT_EQ(kind_of(field), unsatisfiable) << field;
 }

@@ -45,7 +45,7 @@ TEST_F(SessionTest, an_empty_file_has_content_length_zero_and_the_connection_liv
 }
 
 TEST_F(SessionTest, head_gets_the_head_of_get_and_nothing_else) {
-  for (const char* target : {"/hello.txt", "/empty", "/big.bin", "/missing", "/dir", "/%00"}) {
+  for (const char* target : {"/hello.txt", "/empty", "/big.bin", "/missing", "/dir"}) {
     Conversation c(root_);
     const ParsedResponse by_get = c.say(get(target)).got();
     const ParsedResponse by_head = c.say(head(target)).got(true);
@@ -198,10 +198,10 @@ TEST_F(SessionTest, garbage_gets_400_and_the_connection_ends) {
   EXPECT_TRUE(c.stream.closed);
 }
 
-TEST_F(SessionTest, bad_escapes_get_400_but_the_connection_lives) {
+TEST_F(SessionTest, a_target_that_is_none_gets_400_and_the_connection_ends) {
   Conversation c(root_);
   EXPECT_EQ(c.say(get("/%zz")).got().status, 400);
-  EXPECT_EQ(c.say(get("/hello.txt")).got().status, 200);
+  EXPECT_TRUE(c.stream.closed);
 }
 
 TEST_F(SessionTest, other_methods_get_405_and_are_told_which_there_are) {
