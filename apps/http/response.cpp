@@ -153,6 +153,15 @@ std::vector<Piece> page_response(const Representation& page, const Wording& word
   return {{std::move(text), {}}};
 }
 
+std::string stored_head(int status, const Wording& wording) {
+  Out out;
+  put_start(out, status, wording.now_unix_seconds);
+  // RFC 9110 §8.6: 204 has none.
+  if (status != 204) fmt::format_to(fmt::appender(out), "Content-Length: 0\r\n");
+  put_end(out, wording.persistence);
+  return fmt::to_string(out);
+}
+
 std::string refusal_message(const Refusal& refusal, const Wording& wording,
                             std::string_view allowed) {
   const std::string body =

@@ -38,6 +38,9 @@ struct Wording {
 /// The same for one that is a page.
 [[nodiscard]] std::vector<Piece> page_response(const Representation& page, const Wording& wording);
 
+/// The head, which is all, of 201 and 204: the file is stored.
+[[nodiscard]] std::string stored_head(int status, const Wording& wording);
+
 /// Head and plain-text body of an error or a redirect. `allowed` are the methods, for 405.
 [[nodiscard]] std::string refusal_message(const Refusal& refusal, const Wording& wording,
                                           std::string_view allowed);

@@ -30,10 +30,11 @@ std::optional<Refusal> fault_of(const Request& request) {
 
 }  // namespace
 
-Session::Session(Stream& stream, FileRequests& files, const Clock& clock,
+Session::Session(Stream& stream, FileRequests& files, Uploads* uploads, const Clock& clock,
                  const SessionLimits& limits)
     : stream_(stream),
       files_(files),
+      uploads_(uploads),
       clock_(clock),
       limits_(limits),
       parser_(limits.head_bytes_max),
@@ -83,6 +84,9 @@ void Session::on_tick() {
     begin_response();
     refuse_and_close(Refusal{408, fmt::format("The request did not arrive whole within {} ms.",
                                               limits_.request_timeout.count())});
+  } else if (phase_ == Phase::receiving) {
+    give_up_upload(Refusal{408, fmt::format("Nothing of the file arrived for {} ms.",
+                                            limits_.request_timeout.count())});
   } else if (phase_ == Phase::closing) {
     stream_.abort();
     end();
@@ -103,11 +107,13 @@ TimePoint Session::deadline() const {
       if (head_begun_) return phase_began_ + limits_.request_timeout;
       return responses_queued_ == 0 ? phase_began_ + limits_.idle_timeout : TimePoint::max();
     case Phase::skipping_body:
+    case Phase::receiving:
       return phase_began_ + limits_.request_timeout;
     case Phase::closing:
       // While responses are on their way, the transport watches over the peer's progress.
       return responses_queued_ == 0 ? phase_began_ + limits_.linger_timeout : TimePoint::max();
     case Phase::resolving:
+    case Phase::storing:
     case Phase::blocked:
     case Phase::done:
       break;
@@ -124,11 +130,15 @@ void Session::advance() {
       case Phase::skipping_body:
         again = skip_body();
         break;
+      case Phase::receiving:
+        again = receive_body();
+        break;
       case Phase::closing:
         discard_input();
         again = false;
         break;
       case Phase::resolving:
+      case Phase::storing:
       case Phase::blocked:
       case Phase::done:
         again = false;
@@ -207,14 +217,16 @@ void Session::take_request() {
                  (request.has_body() && request.expectation == Expectation::continue_100);
 
   if (const auto refusal = fault_of(request)) return refuse_and_close(*refusal);
-  if (request.method != Method::get && request.method != Method::head)
-    return refuse(Refusal{405, "Only GET and HEAD are served here."});
+  const bool is_put = request.method == Method::put && uploads_ != nullptr;
+  if (request.method != Method::get && request.method != Method::head && !is_put)
+    return refuse(Refusal{405, fmt::format("What is served here is {}.", allowed())});
   if (request.expectation == Expectation::unknown)
     return refuse(Refusal{417, "The one expectation that is met here is 100-continue."});
   auto path = path_of_target(request.target);
   if (!path) return refuse_and_close(path.error());
 
   path_ = std::move(*path);
+  if (is_put) return take_put();
   phase_ = Phase::resolving;
   files_.request_file(path_);
 }
@@ -248,7 +260,7 @@ void Session::answer(std::unique_ptr<Representation> representation) {
 void Session::refuse(const Refusal& refusal) {
   close_after_ = close_after_ || draining_;
   response_.status = refusal.status;
-  response_.pieces = {{refusal_message(refusal, wording(), "GET, HEAD"), {}}};
+  response_.pieces = {{refusal_message(refusal, wording(), allowed()), {}}};
   send();
 }
 
@@ -345,6 +357,7 @@ void Session::begin_closing() {
 }
 
 void Session::end() {
+  drop_upload();
   phase_ = Phase::done;
   buffer_ = std::string();
   response_ = Response{};
@@ -353,6 +366,10 @@ void Session::end() {
 Refusal Session::with_location(Refusal refusal) const {
   if (refusal.status == 301) refusal.location = directory_location(path_, parser_.request().target);
   return refusal;
+}
+
+std::string_view Session::allowed() const {
+  return uploads_ != nullptr ? "GET, HEAD, PUT" : "GET, HEAD";
 }
 
 Wording Session::wording() const {

@@ -41,7 +41,8 @@ std::uint64_t connection_bytes_max(const http::SessionLimits& limits, bool listi
   const std::uint64_t response_bytes_max =
       transfer_bytes_max + std::max<std::uint64_t>((http::ranges_max + 2) * piece_bytes_max,
                                                    listing ? 2 * http::listing_bytes_max : 0);
-  return 7 * limits.head_bytes_max + http::RequestParser::fields_max * 64 +
+  // PUT has a buffer of a body on its way to the disk besides.
+  return 8 * limits.head_bytes_max + http::RequestParser::fields_max * 64 +
          limits.responses_max * response_bytes_max + session_bytes_max;
 }
 
@@ -51,7 +52,11 @@ Connection::Connection(ConnectionContext& context, const Event& accepted, const 
       id_(accepted.connection),
       peer_address_(accepted.peer_address),
       peer_(peer_name(accepted)),
-      session_(*this, *this, clock, limits) {}
+      session_(*this, *this, context.uploads != nullptr ? this : nullptr, clock, limits) {}
+
+Connection::~Connection() {
+  if (context_.uploads != nullptr) context_.uploads->abandon(id_);
+}
 
 std::size_t Connection::receive(std::span<std::byte> into) {
   // A connection that is gone has nothing to receive; its `closed` event is on its way.
@@ -143,6 +148,19 @@ void Connection::abort() {
 
 void Connection::request_file(const std::string& path) {
   context_.loader.request(id_, path);
+}
+
+void Connection::begin_upload(const std::string& path, const http::Conditions& conditions) {
+  context_.uploads->begin(id_, path, conditions);
+}
+void Connection::write_upload(std::string bytes) {
+  context_.uploads->write(id_, std::move(bytes));
+}
+void Connection::finish_upload() {
+  context_.uploads->finish(id_);
+}
+void Connection::abandon_upload() {
+  context_.uploads->abandon(id_);
 }
 
 }  // namespace strictsend::serve

@@ -12,6 +12,7 @@
 #include "apps/serve/observer.hpp"
 #include "apps/serve/outgoing.hpp"
 #include "apps/serve/transfers.hpp"
+#include "apps/serve/upload_queue.hpp"
 #include <strictsend/engine.hpp>
 
 namespace strictsend::serve {
@@ -21,6 +22,7 @@ struct ConnectionContext {
   Engine& engine;
   FileLoader& loader;
   Transfers& transfers;
+  UploadQueue* uploads;                ///< null: there is no PUT
   Observer* observer;                  ///< may be null
   std::vector<ConnectionId>& blocked;  ///< of which a submit was refused for now
 };
@@ -35,10 +37,14 @@ constexpr std::size_t connection_splices_max = 4;
 
 /// One TCP connection of the engine as an HTTP stream, with the session on it. From its
 /// `accepted` event to `closed`, in the server's hands and on its thread.
-class Connection final : private http::Stream, private http::FileRequests {
+class Connection final : private http::Stream, private http::FileRequests, private http::Uploads {
  public:
   Connection(ConnectionContext& context, const Event& accepted, const http::Clock& clock,
              const http::SessionLimits& limits);
+
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() override;
 
   [[nodiscard]] http::Session& session() { return session_; }
   /// One splice was released; `response_ended` says that it was the last of its response.
@@ -57,6 +63,10 @@ class Connection final : private http::Stream, private http::FileRequests {
   void close() override;
   void abort() override;
   void request_file(const std::string& path) override;
+  void begin_upload(const std::string& path, const http::Conditions& conditions) override;
+  void write_upload(std::string bytes) override;
+  void finish_upload() override;
+  void abandon_upload() override;
 
   ConnectionContext& context_;
   const ConnectionId id_;

@@ -36,6 +36,7 @@ class FileLoader {
   /// Readable while there is something to take.
   [[nodiscard]] int fd() const { return wake_up_.fd(); }
   [[nodiscard]] std::vector<Done> take();
+  [[nodiscard]] FileStore& store() { return store_; }
 
  private:
   FileLoader(Engine& engine, FileResolver resolver, const StoreConfig& config, app::WakeUp wake_up);

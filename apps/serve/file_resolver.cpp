@@ -120,6 +120,12 @@ tl::expected<std::vector<http::ListingEntry>, Refusal> FileResolver::list(
   return entries;
 }
 
+tl::expected<app::UniqueFd, int> FileResolver::open_directory(const std::string& path) const {
+  const int fd = open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return tl::unexpected(-fd);
+  return app::UniqueFd(fd);
+}
+
 tl::expected<app::UniqueFd, Refusal> FileResolver::open(const std::string& path,
                                                         const FileIdentity& identity) const {
   // O_NONBLOCK: should the name mean a FIFO by now, this must not wait for its writer.

@@ -52,6 +52,8 @@ class FileResolver {
   /// root whose names begin with no dot. Refused as by `find`.
   [[nodiscard]] tl::expected<std::vector<http::ListingEntry>, http::Refusal> list(
       const std::string& path) const;
+  /// A directory to store files in, open for reading; or an errno.
+  [[nodiscard]] tl::expected<app::UniqueFd, int> open_directory(const std::string& path) const;
   /// Opens what `find` found; 404 if the name means another file by now.
   [[nodiscard]] tl::expected<app::UniqueFd, http::Refusal> open(const std::string& path,
                                                                 const FileIdentity& identity) const;

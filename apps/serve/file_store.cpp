@@ -84,6 +84,11 @@ Resolution FileStore::load(const std::string& path) {
   }
 }
 
+Resolution FileStore::current(const std::string& path) {
+  if (std::optional<Resolution> found = find(path)) return std::move(*found);
+  return load(path);
+}
+
 Resolution FileStore::list(const std::string& path) const {
   if (!config_.listing)
     return tl::unexpected(

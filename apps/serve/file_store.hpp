@@ -35,6 +35,10 @@ class FileStore {
   /// answers. Waits for the disk.
   [[nodiscard]] http::Resolution load(const std::string& path);
 
+  /// The file as it is now, by `find` or `load`.
+  [[nodiscard]] http::Resolution current(const std::string& path);
+
+  [[nodiscard]] const FileResolver& resolver() const { return resolver_; }
   [[nodiscard]] std::size_t files_open() const;
 
  private:

@@ -13,11 +13,11 @@ SYNOPSIS
                      [-- EAL-ARGUMENT...]
 
 DESCRIPTION
-    Answers GET and HEAD for the regular files beneath DIR. A file is loaded into
-    strictsend's own page cache when it is first asked for, frozen for each response, and
-    its cached pages are handed to the NIC queue as they are. Content-Length, ETag and
-    Last-Modified describe the very bytes that are sent, whoever writes to the file
-    meanwhile.
+    Answers GET and HEAD for the regular files beneath DIR, and PUT where --allow-put says
+    so. A file is loaded into strictsend's own page cache when it is first asked for,
+    frozen for each response, and its cached pages are handed to the NIC queue as they
+    are. Content-Length, ETag and Last-Modified describe the very bytes that are sent,
+    whoever writes to the file meanwhile.
 
     Ranges are served, several at once as multipart/byteranges, all of one instant of the
     file; more than 64, or more bytes than the file has, get the whole file. If-Match,
@@ -56,6 +56,18 @@ OPTIONS
     --listing
         Answer a directory without an index with a page that lists the files and
         directories in it; names that begin with a dot are left out. Default: 403.
+
+    --allow-put
+        Store files that clients send with PUT, beneath DIR and in directories that are
+        there. Whoever reaches the port may then change every file. The new version is
+        visible whole or not at all: it is written beside the old one under another name,
+        synced to the disk, and renamed; downloads under way go on with the old version.
+        Answered with 201 or 204. If-Match and If-None-Match: * are obeyed, also against
+        other clients of this server. A server that is killed can leave .strictsend-*
+        files behind. Default: PUT gets 405.
+
+    --put-limit SIZE
+        The longest file that PUT stores; longer ones get 413. Default: 1G.
 
     --address A[/BITS][,A[/BITS]]
         The addresses to answer on: an IPv4 one, an IPv6 one, or one of each. Default: the

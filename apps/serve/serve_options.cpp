@@ -30,8 +30,10 @@ po::options_description described() {
   auto add = options.add_options();
   add("help,h", "");
   add("listing", "");
+  add("allow-put", "");
   for (const char* name : {"nic",
                            "root",
+                           "put-limit",
                            "port",
                            "address",
                            "gateway",
@@ -116,6 +118,11 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.require("root", "name the directory to serve, for example --root /srv/files");
   reader.option("nic", cli::parse_nic, [&](auto& v) { options.engine.nic = v; });
   reader.option("root", parse_path, [&](auto& v) { options.server.root = v; });
+  options.server.allow_put = reader.given("allow-put");
+  reader.option("put-limit", cli::parse_size,
+                [&](auto v) { options.server.limits.put_bytes_max = v; });
+  if (reader.given("put-limit") && !options.server.allow_put)
+    reader.complain("--put-limit: nothing is stored without --allow-put");
   options.server.store.listing = reader.given("listing");
   reader.option("port", within(1, 65535),
                 [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });

@@ -59,14 +59,15 @@ void add(SpliceResult& sum, const SpliceResult& one) {
 
 class Server::Impl {
  public:
-  Impl(Engine& engine, ServerConfig config, std::unique_ptr<FileLoader> loader, app::WakeUp stop,
-       app::Ticker ticker)
+  Impl(Engine& engine, ServerConfig config, std::unique_ptr<FileLoader> loader,
+       std::unique_ptr<UploadQueue> uploads, app::WakeUp stop, app::Ticker ticker)
       : engine_(engine),
         config_(std::move(config)),
         stop_(std::move(stop)),
         ticker_(std::move(ticker)),
         loader_(std::move(loader)),
-        context_{engine_, *loader_, transfers_, config_.observer, blocked_} {}
+        uploads_(std::move(uploads)),
+        context_{engine_, *loader_, transfers_, uploads_.get(), config_.observer, blocked_} {}
 
   Result<void> run() {
     Result<void> served = serve();
@@ -99,6 +100,7 @@ class Server::Impl {
   void finish(const Transfer& transfer);
 
   void take_files();
+  void take_uploads();
   void unblock();
   void tick();
   [[nodiscard]] Connection* find(ConnectionId id);
@@ -115,6 +117,7 @@ class Server::Impl {
   // What the last wait ended for.
   bool ticked_ = false;
   bool files_ready_ = false;
+  bool uploads_ready_ = false;
   bool stop_ready_ = false;
   bool more_events_ = false;  // the engine has more than were taken
   bool draining_ = false;
@@ -126,9 +129,10 @@ class Server::Impl {
 
   Transfers transfers_;
   std::vector<ConnectionId> blocked_;
-  bool sends_finished_ = false;         // since blocked_ was looked at
-  std::unique_ptr<FileLoader> loader_;  // null once `run` has ended
-  ConnectionContext context_;           // the connections', so of no use then either
+  bool sends_finished_ = false;           // since blocked_ was looked at
+  std::unique_ptr<FileLoader> loader_;    // null once `run` has ended
+  std::unique_ptr<UploadQueue> uploads_;  // likewise, and without PUT
+  ConnectionContext context_;             // the connections', so of no use then either
   Connections connections_;
 };
 
@@ -138,6 +142,7 @@ Result<void> Server::Impl::serve() {
     take_stop_requests();
     take_engine_events();
     take_files();
+    take_uploads();
     unblock();
     tick();
     // Without it nothing is left to wait for.
@@ -147,18 +152,20 @@ Result<void> Server::Impl::serve() {
 }
 
 Result<void> Server::Impl::wait() {
-  std::array<pollfd, 5> sources{{
+  std::array<pollfd, 6> sources{{
       {engine_.event_fd(), POLLIN, 0},
       {loader_->fd(), POLLIN, 0},
       {stop_.fd(), POLLIN, 0},
       {ticker_.fd(), POLLIN, 0},
       {config_.stop_signals != nullptr ? config_.stop_signals->fd() : -1, POLLIN, 0},
+      {uploads_ != nullptr ? uploads_->fd() : -1, POLLIN, 0},
   }};
   if (::poll(sources.data(), sources.size(), more_events_ ? 0 : -1) < 0 && errno != EINTR)
     return fail("wait for events", errno);
   files_ready_ = sources[1].revents != 0;
   stop_ready_ = sources[2].revents != 0 || sources[4].revents != 0;
   ticked_ = sources[3].revents != 0;
+  uploads_ready_ = sources[5].revents != 0;
   if (ticked_) ticker_.clear();
   return {};
 }
@@ -203,6 +210,7 @@ bool Server::Impl::finished() {
 void Server::Impl::let_go() {
   while (!connections_.empty())
     forget(connections_.begin());
+  uploads_.reset();
   loader_.reset();
 }
 
@@ -282,6 +290,7 @@ bool Server::Impl::end_pieces(std::uint64_t key, std::size_t pieces, const Splic
 
 void Server::Impl::finish(const Transfer& transfer) {
   const SpliceResult& result = transfer.result;
+  if (transfer.status < 200) return;  // not the answer yet
   if (result.error != 0)
     ++counters_.requests_cut;
   else if (transfer.status < 400)
@@ -301,6 +310,14 @@ void Server::Impl::take_files() {
   for (FileLoader::Done& done : loader_->take()) {
     if (Connection* connection = find(done.connection))
       connection->session().on_resolved(std::move(done.resolution));
+  }
+}
+
+void Server::Impl::take_uploads() {
+  if (!uploads_ready_) return;
+  for (const UploadQueue::Done& done : uploads_->take()) {
+    if (Connection* connection = find(done.connection))
+      connection->session().on_upload(done.outcome);
   }
 }
 
@@ -345,10 +362,17 @@ Result<std::unique_ptr<Server>> Server::create(Engine& engine, ServerConfig conf
   if (!ticker) return tl::unexpected(ticker.error());
   auto loader = FileLoader::create(engine, std::move(*resolver), config.store);
   if (!loader) return tl::unexpected(loader.error());
+  std::unique_ptr<UploadQueue> uploads;
+  if (config.allow_put) {
+    auto queue = UploadQueue::create((*loader)->store());
+    if (!queue) return tl::unexpected(queue.error());
+    uploads = std::move(*queue);
+  }
   if (Result<void> listening = engine.listen(config.port); !listening)
     return tl::unexpected(listening.error());
-  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(
-      engine, std::move(config), std::move(*loader), std::move(*stop), std::move(*ticker))));
+  return std::unique_ptr<Server>(
+      new Server(std::make_unique<Impl>(engine, std::move(config), std::move(*loader),
+                                        std::move(uploads), std::move(*stop), std::move(*ticker))));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -23,6 +23,7 @@ struct ServerConfig {
   /// requests are reset instead of closed.
   http::SessionLimits limits;
   StoreConfig store;
+  bool allow_put = false;
   std::chrono::milliseconds drain_timeout{10'000};  ///< for sends in flight, once asked to stop
   const app::StopSignals* stop_signals = nullptr;   ///< a first one is request_stop, a second ends
                                                     ///< the waiting for sends

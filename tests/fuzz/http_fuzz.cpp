@@ -53,7 +53,7 @@ constexpr std::size_t responses_max = 4;
 
 class Play {
  public:
-  Play() : session_(stream_, files_, clock_, limits()) {}
+  Play() : session_(stream_, files_, &uploads_, clock_, limits()) {}
 
   /// All at once, or in pieces with other events between them.
   Talk run(std::string_view bytes, std::mt19937* random) {
@@ -81,6 +81,7 @@ class Play {
     limits.responses_max = responses_max;
     limits.skipped_body_bytes_max = 64;
     limits.linger_bytes_max = 1024;
+    limits.put_bytes_max = 40;
     return limits;
   }
   void deliver(std::string_view bytes) {
@@ -94,22 +95,32 @@ class Play {
       check();
     }
   }
+  void store() {
+    while (!uploads_.wanted.empty()) {
+      session_.on_upload(uploads_.take());
+      check();
+    }
+  }
   void release() {
     --stream_.unreleased;
     session_.on_released();
     check();
   }
   void settle() {
-    while (!files_.wanted.empty() || stream_.unreleased > 0) {
+    while (!files_.wanted.empty() || !uploads_.wanted.empty() || stream_.unreleased > 0) {
       resolve();
+      store();
       if (stream_.unreleased > 0) release();
     }
   }
   /// Nothing here changes what is answered, only when.
   void disturb(std::mt19937& random) {
-    switch (random() % 6) {
+    switch (random() % 7) {
       case 0:
         resolve();
+        break;
+      case 6:
+        store();
         break;
       case 1:
         if (stream_.unreleased > 0) release();
@@ -131,7 +142,9 @@ class Play {
     check();
   }
   void check() {
-    STRICTSEND_ASSERT(stream_.unreleased <= responses_max);
+    // An invitation to go on may be under way besides.
+    STRICTSEND_ASSERT(stream_.unreleased <= responses_max + 1);
+    STRICTSEND_ASSERT(uploads_.bytes.size() <= limits().put_bytes_max + 512);
     if (closed_at_ == 0 && stream_.closed) closed_at_ = stream_.statuses.size() + 1;
     STRICTSEND_ASSERT(closed_at_ == 0 || closed_at_ == stream_.statuses.size() + 1);
   }
@@ -146,6 +159,7 @@ class Play {
       const auto response = take_response(message, head_alone);
       STRICTSEND_ASSERT(response.has_value() && sent_bytes > 0 && message.empty());
       STRICTSEND_ASSERT(response->status == stream_.statuses[i]);
+      if (response->status == 100) continue;  // whether it is sent is a matter of time
       STRICTSEND_ASSERT(!reason_phrase(response->status).empty());
       STRICTSEND_ASSERT(!talk.last_one_closed);
       const auto connection = response->fields.find("Connection");
@@ -158,6 +172,7 @@ class Play {
   ManualClock clock_;
   MemoryStream stream_;
   MadeUpFiles files_;
+  QueuedUploads uploads_;
   Session session_;
   std::size_t closed_at_ = 0;  // one more than the responses sent by then
 };

@@ -52,6 +52,9 @@ std::string piece(std::mt19937& random) {
       "5\r\nhello\r\n",
       "0\r\n\r\n",
       "Expect: more\r\n",
+      "PUT /abc HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+      "PUT /abc HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "PUT /abc HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
       "\r\n",
       "\n",
       "hello",
@@ -70,7 +73,7 @@ TEST(HttpFuzz, sentences_of_http_break_no_promise) {
   std::mt19937 random(1);
   std::size_t responses = 0;
   std::size_t files = 0;
-  for (int round = 0; round < 5'000; ++round) {
+  for (int round = 0; round < 8'000; ++round) {
     std::string input(1, static_cast<char>(random()));
     for (auto pieces = 1 + random() % 16; pieces > 0; --pieces)
       input += piece(random);

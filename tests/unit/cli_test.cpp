@@ -206,6 +206,7 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--tx", "fast"}, "fragments, linear or auto"},
            {{"--offloads", "some"}, "--offloads: \"some\" says nothing about offloads"},
            {{"--max-connections", "0"}, "--max-connections"},
+           {{"--put-limit", "5M"}, "without --allow-put"},
            {{"--max-connections", "250001"}, "whole number from 1 to 250000"},
            {{"--idle-timeout", "0"}, "--idle-timeout"},
            {{"--request-timeout", "x"}, "--request-timeout"},

@@ -157,6 +157,42 @@ class QueuedFiles final : public FileRequests {
   serve::FileResolver resolver_;
 };
 
+/// Keeps what is stored in memory, and answers when the test says so.
+class QueuedUploads final : public Uploads {
+ public:
+  void begin_upload(const std::string& path, const Conditions&) override {
+    current = path;
+    bytes.clear();
+    wanted.push_back(UploadProgress::ready);
+  }
+  void write_upload(std::string more) override {
+    bytes += more;
+    wanted.push_back(UploadProgress::ready);
+  }
+  void finish_upload() override {
+    const bool replaced = !stored.insert_or_assign(current, bytes).second;
+    wanted.push_back(replaced ? UploadProgress::replaced : UploadProgress::created);
+  }
+  void abandon_upload() override {
+    ++abandoned;
+    wanted.clear();
+  }
+  /// The next answer; a refusal if the test wants one.
+  [[nodiscard]] UploadOutcome take() {
+    const UploadProgress progress = wanted.front();
+    wanted.pop_front();
+    if (refusal) return tl::unexpected(*refusal);
+    return progress;
+  }
+
+  std::deque<UploadProgress> wanted;
+  std::string current;
+  std::string bytes;
+  std::map<std::string, std::string> stored;
+  int abandoned = 0;
+  std::optional<Refusal> refusal;
+};
+
 /// A response as a client reads it off the stream.
 struct ParsedResponse {
   int status = 0;
@@ -182,7 +218,8 @@ inline std::optional<ParsedResponse> take_response(std::string& bytes, bool to_h
     response.fields[line.substr(0, colon)] = line.substr(colon + 2);
     at = line_end;
   }
-  const bool bodiless = to_head || response.status == 204 || response.status == 304;
+  const bool bodiless =
+      to_head || response.status == 100 || response.status == 204 || response.status == 304;
   const std::size_t length = bodiless ? 0 : std::stoul(response.fields.at("Content-Length"));
   if (bytes.size() < end + 4 + length) return std::nullopt;
   response.body = bytes.substr(end + 4, length);
@@ -193,8 +230,9 @@ inline std::optional<ParsedResponse> take_response(std::string& bytes, bool to_h
 /// A session with everything around it, driven by a test.
 class Conversation {
  public:
-  explicit Conversation(const TemporaryRoot& root, const SessionLimits& limits = {})
-      : files(root.path()), session(stream, files, clock, limits) {}
+  explicit Conversation(const TemporaryRoot& root, const SessionLimits& limits = {},
+                        bool allow_put = false)
+      : files(root.path()), session(stream, files, allow_put ? &uploads : nullptr, clock, limits) {}
 
   /// The client sends; files are found and responses taken until nothing moves any more.
   Conversation& say(std::string_view bytes) {
@@ -213,9 +251,10 @@ class Conversation {
     session.on_released();
   }
   void settle() {
-    while (!files.wanted.empty() || stream.unreleased > 0) {
+    while (!files.wanted.empty() || !uploads.wanted.empty() || stream.unreleased > 0) {
       while (!files.wanted.empty())
         resolve_one();
+      if (!uploads.wanted.empty()) session.on_upload(uploads.take());
       if (stream.unreleased > 0) release_one();
     }
   }
@@ -232,6 +271,7 @@ class Conversation {
   ManualClock clock;
   MemoryStream stream;
   QueuedFiles files;
+  QueuedUploads uploads;
   Session session;
 };
 

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -284,6 +285,91 @@ TEST_F(ServerTest, directories_are_listed_where_that_is_wanted) {
   EXPECT_GT(r.body.size(), std::size_t{3} * Splice::max_inline_bytes);
   EXPECT_NE(r.body.find("file-with-a-rather-long-name-0999"), std::string::npos);
   EXPECT_TRUE(r.body.ends_with("</html>\n"));
+}
+
+std::string put(const std::string& target, const std::string& body,
+                const std::string& fields = {}) {
+  return "PUT " + target +
+         " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         fields + "\r\n" + body;
+}
+
+TEST_F(ServerTest, what_is_stored_is_served_and_who_is_downloading_keeps_the_old_version) {
+  config_.allow_put = true;
+  start();
+  Client downloading;
+  downloading.say(get("/big.bin"));
+  wait_until([] { return fake::snapshots() == 1; });
+  Client client;
+  EXPECT_EQ(client.say(put("/big.bin", std::string(100'000, 'n'))).hear().status, 204);
+  EXPECT_EQ(client.say(get("/big.bin")).hear().body, std::string(100'000, 'n'));
+  EXPECT_EQ(downloading.hear().body, std::string(8U << 20, 'b'));
+  EXPECT_EQ(client.say(put("/new", "fresh", "Expect: 100-continue\r\n")).hear().status, 201);
+  EXPECT_EQ(client.say(get("/new")).hear().body, "fresh");
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 5U);
+}
+
+TEST_F(ServerTest, stores_only_what_the_conditions_want) {
+  config_.allow_put = true;
+  start();
+  Client client;
+  const std::string tag = client.say(get("/hello.txt")).hear().fields.at("ETag");
+  EXPECT_EQ(client.say(put("/hello.txt", "x", "If-None-Match: *\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(put("/hello.txt", "x", "If-Match: \"other\"\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(put("/none", "x", "If-Match: *\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(get("/hello.txt")).hear().body, "hello, world\n");
+  EXPECT_EQ(client.say(put("/hello.txt", "x", "If-Match: " + tag + "\r\n")).hear().status, 204);
+  EXPECT_EQ(client.say(put("/hello.txt", "y", "If-Match: " + tag + "\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(put("/none", "x", "If-None-Match: *\r\n")).hear().status, 201);
+}
+
+TEST_F(ServerTest, of_clients_that_create_the_same_file_one_wins) {
+  config_.allow_put = true;
+  start();
+  std::vector<std::thread> clients;
+  std::atomic<int> created{0};
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([i, &created] {
+      Client client;
+      const int status = client
+                             .say(put("/prize", std::string(10'000, static_cast<char>('a' + i)),
+                                      "If-None-Match: *\r\n"))
+                             .hear()
+                             .status;
+      EXPECT_TRUE(status == 201 || status == 412) << status;
+      created += status == 201 ? 1 : 0;
+    });
+  }
+  for (std::thread& client : clients)
+    client.join();
+  EXPECT_EQ(created, 1);
+  EXPECT_EQ(std::filesystem::file_size(root_.at("prize")), 10'000U);
+}
+
+TEST_F(ServerTest, a_client_that_goes_during_its_put_leaves_nothing_behind) {
+  config_.allow_put = true;
+  start();
+  const auto files = [this] {
+    return std::distance(std::filesystem::directory_iterator(root_.path()), {});
+  };
+  const auto before = files();
+  Client client;
+  client.say("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" +
+             std::string(50'000, 'x'));
+  wait_until([&] { return files() == before + 1; });
+  client.go();
+  wait_until([&] { return files() == before; });
+  Client stuck;
+  stuck.say("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx");
+  wait_until([&] { return files() == before + 1; });
+  config_.drain_timeout = 300ms;
+  server_->request_stop();
+  server_->request_stop();
+  stuck.go();
+  join();
+  EXPECT_EQ(files(), before);
+  EXPECT_EQ(counters_.requests_cut, 2U);
 }
 
 TEST_F(ServerTest, a_slow_load_stops_nobody_else) {
