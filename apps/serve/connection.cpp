@@ -29,7 +29,8 @@ std::string peer_name(const Event& accepted) {
 
 }  // namespace
 
-std::uint64_t connection_bytes_max(const http::SessionLimits& limits, bool listing) {
+std::uint64_t connection_bytes_max(const http::SessionLimits& limits, bool listing,
+                                   bool access_log) {
   // A head is there seven times at most: in the buffer, which may have grown to twice of it, in the
   // parser, and, when it is all target, as the target of the request, that of the response, and as
   // path; or, when it is all conditions, as those. A field costs the parser 64 bytes more than it
@@ -39,8 +40,10 @@ std::uint64_t connection_bytes_max(const http::SessionLimits& limits, bool listi
   constexpr std::uint64_t piece_bytes_max = 384;
   constexpr std::uint64_t session_bytes_max = 4096;
   const std::uint64_t response_bytes_max =
-      transfer_bytes_max + std::max<std::uint64_t>((http::ranges_max + 2) * piece_bytes_max,
-                                                   listing ? 2 * http::listing_bytes_max : 0);
+      transfer_bytes_max +
+      std::max<std::uint64_t>((http::ranges_max + 2) * piece_bytes_max,
+                              listing ? 2 * http::listing_bytes_max : 0) +
+      (access_log ? limits.head_bytes_max : 0);
   // PUT has a buffer of a body on its way to the disk besides.
   return 8 * limits.head_bytes_max + http::RequestParser::fields_max * 64 +
          limits.responses_max * response_bytes_max + session_bytes_max;
@@ -72,6 +75,7 @@ http::SendOutcome Connection::send(http::Response& response) {
   const bool is_file = file != nullptr && response.status == 200;
   // With a file the pieces are made again should this be refused; without one they are all there
   // is, and few.
+  AccessRecord access = access_record(response);
   std::vector<http::Piece> pieces = file != nullptr ? std::move(response.pieces) : response.pieces;
   Outgoing outgoing(id_, context_.transfers.next_key(), std::move(pieces), std::move(file));
 
@@ -86,13 +90,31 @@ http::SendOutcome Connection::send(http::Response& response) {
   if (observed && context_.observer != nullptr)
     context_.observer->on_submit(
         {response.target, peer_address_, began, std::chrono::steady_clock::now(), splice_id});
-  context_.transfers.add(
-      outgoing.key(),
-      {id_, splice_id, observed, response.status, peer_, for_the_log(std::move(response.method)),
-       for_the_log(std::move(response.target)), began, outgoing.pieces()});
+  context_.transfers.add(outgoing.key(), {id_,
+                                          splice_id,
+                                          observed,
+                                          response.status,
+                                          peer_,
+                                          for_the_log(std::move(response.method)),
+                                          for_the_log(std::move(response.target)),
+                                          began,
+                                          outgoing.pieces(),
+                                          {},
+                                          std::move(access)});
   if (outgoing.pieces_left() > 0) outgoing_.push_back(std::move(outgoing));
   flush();
   return http::SendOutcome::queued;
+}
+
+AccessRecord Connection::access_record(const http::Response& response) const {
+  if (!context_.access_log) return {};
+  return {to_string(peer_address_),
+          response.method,
+          response.target,
+          response.minor_version,
+          response.referer,
+          response.user_agent,
+          response.pieces.front().text.find("\r\n\r\n") + 4};
 }
 
 http::SendOutcome Connection::refused(const Error& error) {

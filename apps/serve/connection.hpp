@@ -24,6 +24,7 @@ struct ConnectionContext {
   Transfers& transfers;
   UploadQueue* uploads;                ///< null: there is no PUT
   Observer* observer;                  ///< may be null
+  bool access_log;                     ///< requests are to be remembered for it
   std::vector<ConnectionId>& blocked;  ///< of which a submit was refused for now
 };
 
@@ -33,7 +34,8 @@ constexpr std::size_t connection_splices_max = 4;
 
 /// What one connection can take of memory at most, beside the engine's part: for a peer that sends
 /// the largest heads it may, asks for the largest answers, and takes no response.
-[[nodiscard]] std::uint64_t connection_bytes_max(const http::SessionLimits& limits, bool listing);
+[[nodiscard]] std::uint64_t connection_bytes_max(const http::SessionLimits& limits, bool listing,
+                                                 bool access_log);
 
 /// One TCP connection of the engine as an HTTP stream, with the session on it. From its
 /// `accepted` event to `closed`, in the server's hands and on its thread.
@@ -55,6 +57,7 @@ class Connection final : private http::Stream, private http::FileRequests, priva
   [[nodiscard]] const std::deque<Outgoing>& outgoing() const { return outgoing_; }
 
  private:
+  [[nodiscard]] AccessRecord access_record(const http::Response& response) const;
   void flush();
   [[nodiscard]] http::SendOutcome refused(const Error& error);
 

@@ -154,6 +154,16 @@ OPTIONS
         How long responses under way may take once the server was asked to stop; what is
         left is reset. Default: 10s.
 
+    --access-log FILE|-
+        Append a line for each response to FILE, or write it to standard output, when the
+        response has ended: the combined format of web servers, in UTC, and behind it
+        bytes_acked= (heads and content, as far as the client acknowledged them), seconds=
+        (from the freeze of the file to the last acknowledgement), pages_preserved= (whose
+        old bytes were kept for it because somebody wrote to them), and, if the connection
+        ended first, cut= with the reason. FILE is opened again on SIGUSR1. The server
+        never waits for it: lines that it does not take for long are lost, and counted in
+        a warning at the end. Default: none.
+
     --log-level trace|debug|info|warn|error|critical|off
         What is logged, on standard error. info has a line for each response.
         Default: warn.
@@ -175,6 +185,8 @@ SIGNALS
     printed. It counts each request that was read once: answered, refused (with a status
     of 4xx or 5xx), or cut off before its response was through. A second signal does not
     wait for the responses.
+
+    SIGUSR1 opens the access log's file again, after it was renamed.
 
 TELEMETRY
     On dpdk, dpdk-telemetry.py shows /strictsend/list, and for each port NAME of it

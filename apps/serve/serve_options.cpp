@@ -50,6 +50,7 @@ po::options_description described() {
                            "idle-timeout",
                            "request-timeout",
                            "drain-timeout",
+                           "access-log",
                            "log-level",
                            "pcap"})
     add(name, po::value<std::string>(), "");
@@ -148,6 +149,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
                 [&](auto v) { options.server.limits.request_timeout = v; });
   reader.option("drain-timeout", cli::parse_duration,
                 [&](auto v) { options.server.drain_timeout = v; });
+  reader.option("access-log", parse_path, [&](auto& v) { options.access_log_path = v; });
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());

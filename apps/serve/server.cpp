@@ -34,27 +34,6 @@ struct ConnectionHash {
   }
 };
 
-void log_transfer(const Transfer& transfer, const SpliceResult& result) {
-  if (!spdlog::should_log(spdlog::level::info)) return;
-  const std::string request =
-      transfer.method.empty() ? "-" : fmt::format("\"{} {}\"", transfer.method, transfer.target);
-  const std::string ending =
-      result.error == 0 ? std::string() : "; " + Error{"it", result.error, {}}.message();
-  const auto took = std::chrono::steady_clock::now() - transfer.began;
-  spdlog::info("{} {} {} {} bytes in {} ms, {} pages preserved{}", transfer.peer, request,
-               transfer.status, result.bytes_acked,
-               std::chrono::duration_cast<milliseconds>(took).count(), result.pages_preserved,
-               ending);
-}
-
-void add(SpliceResult& sum, const SpliceResult& one) {
-  if (sum.error == 0) sum.error = one.error;
-  sum.bytes_sent += one.bytes_sent;
-  sum.bytes_acked += one.bytes_acked;
-  sum.bytes_copied += one.bytes_copied;
-  sum.pages_preserved += one.pages_preserved;
-}
-
 }  // namespace
 
 class Server::Impl {
@@ -67,7 +46,9 @@ class Server::Impl {
         ticker_(std::move(ticker)),
         loader_(std::move(loader)),
         uploads_(std::move(uploads)),
-        context_{engine_, *loader_, transfers_, uploads_.get(), config_.observer, blocked_} {}
+        context_{engine_,        *loader_,         transfers_,
+                 uploads_.get(), config_.observer, config_.access_log != nullptr,
+                 blocked_} {}
 
   Result<void> run() {
     Result<void> served = serve();
@@ -152,13 +133,14 @@ Result<void> Server::Impl::serve() {
 }
 
 Result<void> Server::Impl::wait() {
-  std::array<pollfd, 6> sources{{
+  std::array<pollfd, 7> sources{{
       {engine_.event_fd(), POLLIN, 0},
       {loader_->fd(), POLLIN, 0},
       {stop_.fd(), POLLIN, 0},
       {ticker_.fd(), POLLIN, 0},
       {config_.stop_signals != nullptr ? config_.stop_signals->fd() : -1, POLLIN, 0},
       {uploads_ != nullptr ? uploads_->fd() : -1, POLLIN, 0},
+      {config_.reopen_signal != nullptr ? config_.reopen_signal->fd() : -1, POLLIN, 0},
   }};
   if (::poll(sources.data(), sources.size(), more_events_ ? 0 : -1) < 0 && errno != EINTR)
     return fail("wait for events", errno);
@@ -166,6 +148,8 @@ Result<void> Server::Impl::wait() {
   stop_ready_ = sources[2].revents != 0 || sources[4].revents != 0;
   ticked_ = sources[3].revents != 0;
   uploads_ready_ = sources[5].revents != 0;
+  if (sources[6].revents != 0 && config_.reopen_signal->take() && config_.access_log != nullptr)
+    config_.access_log->reopen();
   if (ticked_) ticker_.clear();
   return {};
 }
@@ -302,7 +286,10 @@ void Server::Impl::finish(const Transfer& transfer) {
   counters_.bytes_copied += result.bytes_copied;
   if (transfer.observed && config_.observer != nullptr)
     config_.observer->on_released(transfer.splice_id, result);
-  log_transfer(transfer, result);
+  log_transfer(transfer);
+  if (config_.access_log == nullptr) return;
+  const std::chrono::duration<double> took = clock_.now() - transfer.began;
+  config_.access_log->add(access_line(transfer, clock_.unix_seconds(), took.count()));
 }
 
 void Server::Impl::take_files() {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "apps/http/session.hpp"
+#include "apps/serve/access_log.hpp"
 #include "apps/serve/file_store.hpp"
 #include "apps/serve/observer.hpp"
 #include "apps/support/event_sources.hpp"
@@ -25,8 +26,10 @@ struct ServerConfig {
   StoreConfig store;
   bool allow_put = false;
   std::chrono::milliseconds drain_timeout{10'000};  ///< for sends in flight, once asked to stop
-  const app::StopSignals* stop_signals = nullptr;   ///< a first one is request_stop, a second ends
-                                                    ///< the waiting for sends
+  AccessLog* access_log = nullptr;                  ///< a line for each response, when it has ended
+  const app::ReopenSignal* reopen_signal = nullptr;  ///< opens the access log again
+  const app::StopSignals* stop_signals = nullptr;    ///< a first one is request_stop, a second ends
+                                                     ///< the waiting for sends
   Observer* observer = nullptr;
   /// Called a few times a second on the server's thread, for a progress display.
   std::function<void()> on_tick;

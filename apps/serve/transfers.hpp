@@ -12,6 +12,17 @@
 
 namespace strictsend::serve {
 
+/// What the access log tells of a request, as the client sent it; empty where there is no log.
+struct AccessRecord {
+  std::string address;
+  std::string method;  ///< empty: the request was unreadable
+  std::string target;
+  int minor_version = 1;
+  std::string referer;
+  std::string user_agent;
+  std::uint64_t head_bytes = 0;  ///< of the response, which do not count as content
+};
+
 /// What a response on its way answers, kept for its log line, and what has become of its pieces.
 struct Transfer {
   ConnectionId connection;
@@ -24,7 +35,14 @@ struct Transfer {
   http::TimePoint began;
   std::size_t pieces_left = 1;  ///< neither released nor given up
   SpliceResult result{};        ///< of those that are released, added up
+  AccessRecord access{};
 };
+
+/// One piece's result into the response's.
+void add(SpliceResult& sum, const SpliceResult& one);
+
+/// A response that has ended, in the program's log at level info.
+void log_transfer(const Transfer& transfer);
 
 /// The responses between their first submit and their last `released`, by the user_data of their
 /// splices: each response has one, which all its pieces share. The server's, on its thread.

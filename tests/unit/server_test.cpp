@@ -10,6 +10,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -573,6 +574,29 @@ TEST_F(ServerTest, an_observer_learns_each_submits_interval) {
     EXPECT_LE(seen.freeze_began, after);
     EXPECT_TRUE(seen.released);
   }
+}
+
+TEST_F(ServerTest, each_response_has_its_line_in_the_access_log_once) {
+  auto log = AccessLog::open(root_.at("access.log"));
+  ASSERT_TRUE(log);
+  config_.access_log = log->get();
+  start();
+  Client client;
+  client.say(get("/hello.txt", "User-Agent: test/1\r\n") + get("/hello.txt", many_ranges()) +
+             get("/missing"));
+  for (int i = 0; i < 3; ++i)
+    client.hear();
+  stop();
+  log->reset();
+  std::ifstream file(root_.at("access.log"));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);)
+    lines.push_back(line);
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_NE(lines[0].find("\"GET /hello.txt HTTP/1.1\" 200 13 \"-\" \"test/1\""), std::string::npos)
+      << lines[0];
+  EXPECT_NE(lines[1].find(" 206 "), std::string::npos) << lines[1];
+  EXPECT_NE(lines[2].find("\"GET /missing HTTP/1.1\" 404 "), std::string::npos) << lines[2];
 }
 
 TEST_F(ServerTest, many_clients_at_once_each_get_their_own) {
