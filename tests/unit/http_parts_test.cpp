@@ -381,6 +381,27 @@ TEST(RequestParser, takes_the_frames_off_a_chunked_body_whatever_the_pieces) {
   }
 }
 
+TEST(RequestParser, takes_an_empty_chunked_body_byte_by_byte_however_often_it_looks) {
+  for (const std::string body : {"0\r\n\r\n", "000;x\r\nA: b\r\n\r\n", "1\r\nx\r\n0\r\n\r\n"}) {
+    RequestParser parser(8192);
+    ASSERT_EQ(feed(parser, "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 1000),
+              RequestParser::Outcome::complete);
+    std::string buffer;
+    std::string content;
+    RequestParser::Outcome outcome = RequestParser::Outcome::incomplete;
+    for (const char byte : body) {
+      buffer += byte;
+      for (int again = 0; again < 2 && outcome == RequestParser::Outcome::incomplete; ++again) {
+        std::size_t consumed = 0;
+        outcome = parser.parse_body(buffer, consumed, content);
+        buffer.erase(0, consumed);
+      }
+    }
+    EXPECT_EQ(outcome, RequestParser::Outcome::complete) << body;
+    EXPECT_TRUE(buffer.empty());
+  }
+}
+
 TEST(RequestParser, stops_at_the_end_of_a_body_by_its_length) {
   RequestParser parser(8192);
   ASSERT_EQ(feed(parser, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", 1000),
