@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/fuzz/http_fuzz.hpp"
+#include "tests/fuzz/smoke.hpp"
 
 namespace strictsend::test {
 namespace {
@@ -136,6 +137,14 @@ TEST(HttpFuzz, mutations_of_field_values_break_no_promise) {
     play(static_cast<char>(random()) + ("GET /abc HTTP/1.1\r\nHost: a\r\nRange: " + value +
                                         "\r\nIf-Range: " + value + "\r\n\r\n"));
   }
+}
+
+TEST(HttpFuzz, the_corpus_breaks_no_promise) {
+  std::size_t responses = 0;
+  const std::size_t files = run_corpus(
+      FUZZ_CORPUS "/http", [&](const auto& bytes) { responses += fuzz_http(bytes).responses; });
+  EXPECT_GT(files, 10U);
+  EXPECT_GT(responses, files / 2);
 }
 
 TEST(HttpFuzz, noise_gets_no_file) {

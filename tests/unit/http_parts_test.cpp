@@ -414,7 +414,8 @@ TEST(RequestParser, stops_at_the_end_of_a_body_by_its_length) {
 }
 
 TEST(RequestParser, a_chunk_without_its_size_is_malformed) {
-  for (const char* body : {"x\r\n", "-1\r\n", "5\r\nhelloX\r\n\r\n", "fffffffffffffffff\r\n"}) {
+  for (const char* body :
+       {"x\r\n\r\n", "-1\r\n\r\n", "5\r\nhelloX\r\n\r\n", "fffffffffffffffff\r\n"}) {
     RequestParser parser(8192);
     ASSERT_EQ(feed(parser, "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 1000),
               RequestParser::Outcome::complete);
