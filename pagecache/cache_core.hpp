@@ -118,6 +118,9 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   /// for writing them back from the snapshot.
   Result<SnapshotState*> freeze_for_sync(const std::shared_ptr<CachedFile>& file,
                                          std::vector<PageIndex>& dirty);
+  /// Another snapshot of the same instant, cut to `of`'s range; see Snapshot::part.
+  Result<SnapshotState*> part(const SnapshotState& of, std::uint64_t offset,
+                              std::uint64_t length_bytes);
   void release(SnapshotState* snapshot) { snapshots_.push_released(snapshot); }
   Result<std::span<std::byte>> map(const std::shared_ptr<CachedFile>& file);
 

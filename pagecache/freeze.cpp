@@ -98,9 +98,9 @@ void refresh_attributes(CachedFile& file, bool protection) {
   file.attributes.entity_tag = unique_tag();
 }
 
-void set_range(SnapshotState& snapshot, const CachedFile& file, std::uint64_t offset,
+/// Of what there is, [0, size).
+void set_range(SnapshotState& snapshot, std::uint64_t size, std::uint64_t offset,
                std::uint64_t length_bytes) {
-  const std::uint64_t size = file.size_bytes.load(std::memory_order_relaxed);
   snapshot.offset = std::min(offset, size);
   snapshot.end_offset = snapshot.offset + std::min(length_bytes, size - snapshot.offset);
   snapshot.collected_page = snapshot.offset >> page_shift;
@@ -159,6 +159,45 @@ Result<SnapshotState*> CacheCore::freeze_for_sync(const std::shared_ptr<CachedFi
   return freeze_range(file, 0, ~std::uint64_t{0}, &dirty);
 }
 
+Result<SnapshotState*> CacheCore::part(const SnapshotState& of, std::uint64_t offset,
+                                       std::uint64_t length_bytes) {
+  SnapshotState* snapshot = take_snapshot();
+  if (snapshot == nullptr) {
+    return fail("part of a snapshot", ENOBUFS, "too many snapshots are live; release some first");
+  }
+  snapshot->core = this;
+  snapshot->file = of.file;
+  snapshot->epoch = of.epoch;
+  snapshot->attributes = of.attributes;
+  set_range(*snapshot, of.end_offset, std::max(offset, of.offset), length_bytes);
+  bool revoked = false;
+  {
+    const std::scoped_lock lock(of.file->lock);
+    // While `of` is among the live ones, everything is kept that the part needs: from here on for
+    // the part's own sake too.
+    revoked = of.revoked.load(std::memory_order_relaxed);
+    if (!revoked) {
+      if (!of.audit_sums.empty()) {
+        snapshot->audit_first_page = snapshot->collected_page;
+        const auto first =
+            of.audit_sums.begin() +
+            static_cast<std::ptrdiff_t>(snapshot->collected_page - of.audit_first_page);
+        snapshot->audit_sums.assign(
+            first,
+            first + static_cast<std::ptrdiff_t>(snapshot->end_page - snapshot->collected_page));
+      }
+      std::vector<SnapshotState*>& live = of.file->live;
+      live.insert(std::upper_bound(
+                      live.begin(), live.end(), of.epoch,
+                      [](std::uint64_t epoch, const SnapshotState* s) { return epoch < s->epoch; }),
+                  snapshot);
+    }
+  }
+  if (!revoked) return snapshot;
+  release(snapshot);
+  return fail("part of a snapshot", ECANCELED, "the snapshot was given up for a writer");
+}
+
 /// Null when too many are live. Where only the guard has not collected the released ones yet, waits
 /// for it, but not for long: a processor that is busy elsewhere is no reason to refuse a freeze.
 SnapshotState* CacheCore::take_snapshot() {
@@ -193,7 +232,7 @@ Result<SnapshotState*> CacheCore::freeze_range(const std::shared_ptr<CachedFile>
     const std::scoped_lock lock(file->lock);
     // The instant: from here to the end of the block no fault of this file is answered, so no write
     // that the snapshot has depends on one that it has not.
-    set_range(*snapshot, *file, offset, length_bytes);
+    set_range(*snapshot, file->size_bytes.load(std::memory_order_relaxed), offset, length_bytes);
     refresh_attributes(*file, config_.protect);
     snapshot->attributes = file->attributes;
     const std::uint64_t begin = snapshot->collected_page;

@@ -151,6 +151,10 @@ int snapshot_failure(const SnapshotState& snapshot) {
   if (snapshot.revoked.load(std::memory_order_relaxed)) return ENOBUFS;
   return snapshot.file->load_error.load(std::memory_order_relaxed);
 }
+Result<SnapshotState*> snapshot_part(const SnapshotState& snapshot, std::uint64_t offset,
+                                     std::uint64_t length_bytes) {
+  return snapshot.core->part(snapshot, offset, length_bytes);
+}
 void snapshot_release(SnapshotState* snapshot) {
   snapshot->core->release(snapshot);
 }

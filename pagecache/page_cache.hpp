@@ -149,6 +149,9 @@ class PageCache {
 /// Why it was given up (errno; 0: it was not): ENOBUFS for a writer; ESTALE or the disk's error
 /// where pages that were not in memory cannot be had any more.
 [[nodiscard]] int snapshot_failure(const SnapshotState& snapshot);
+/// See Snapshot::part.
+Result<SnapshotState*> snapshot_part(const SnapshotState& snapshot, std::uint64_t offset,
+                                     std::uint64_t length_bytes);
 /// Drops the snapshot through the cache that made it (for handles, which know no cache).
 void snapshot_release(SnapshotState* snapshot);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/http/response.hpp"
 
-#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <random>
 
 #include <fmt/format.h>
 
@@ -25,10 +27,45 @@ void put_end(Out& out, Persistence persistence) {
   fmt::format_to(fmt::appender(out), "\r\n");
 }
 
-/// Whole seconds, rounded down also before 1970.
-std::int64_t seconds_of(std::int64_t ns) {
-  constexpr std::int64_t ns_per_s = 1'000'000'000;
-  return ns / ns_per_s - (ns % ns_per_s < 0 ? 1 : 0);
+void put_validators(Out& out, const FileAttributes& attributes, std::int64_t now_unix_seconds) {
+  fmt::format_to(fmt::appender(out), "ETag: \"{}\"\r\nLast-Modified: {}\r\n", attributes.entity_tag,
+                 format_date(last_modified(attributes, now_unix_seconds)));
+}
+
+void put_content(Out& out, std::string_view type, std::uint64_t length) {
+  fmt::format_to(fmt::appender(out),
+                 "Content-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: nosniff\r\n",
+                 type, length);
+}
+
+std::string content_range(const ByteRange& range, std::uint64_t size_bytes) {
+  return fmt::format("Content-Range: bytes {}-{}/{}\r\n", range.begin, range.end - 1, size_bytes);
+}
+
+/// Several ranges: each behind a boundary and a head of its own.
+std::vector<Piece> multipart_response(const Answer& answer, const Representation& representation,
+                                      const Wording& wording) {
+  const FileAttributes& attributes = representation.attributes();
+  const std::string boundary = fresh_boundary();
+  std::vector<Piece> pieces;
+  std::uint64_t length = 0;
+  for (const ByteRange& range : answer.ranges) {
+    pieces.push_back(
+        {fmt::format("\r\n--{}\r\nContent-Type: {}\r\n{}\r\n", boundary,
+                     representation.media_type(), content_range(range, attributes.size_bytes)),
+         range});
+    length += pieces.back().text.size() + range.length();
+  }
+  pieces.push_back({fmt::format("\r\n--{}--\r\n", boundary), {}});
+  length += pieces.back().text.size();
+
+  Out out;
+  put_start(out, answer.status, wording.now_unix_seconds);
+  put_content(out, "multipart/byteranges; boundary=" + boundary, length);
+  put_validators(out, attributes, wording.now_unix_seconds);
+  put_end(out, wording.persistence);
+  pieces.front().text.insert(0, fmt::to_string(out));
+  return pieces;
 }
 
 }  // namespace
@@ -37,6 +74,16 @@ std::string_view reason_phrase(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 201:
+      return "Created";
+    case 204:
+      return "No Content";
+    case 206:
+      return "Partial Content";
+    case 301:
+      return "Moved Permanently";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 403:
@@ -47,49 +94,100 @@ std::string_view reason_phrase(int status) {
       return "Method Not Allowed";
     case 408:
       return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 416:
+      return "Range Not Satisfiable";
+    case 417:
+      return "Expectation Failed";
     case 431:
       return "Request Header Fields Too Large";
     case 500:
       return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
     case 503:
       return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 507:
+      return "Insufficient Storage";
     default:
       return {};
   }
 }
 
-std::string file_head(const FileAttributes& attributes, std::string_view content_type,
-                      std::int64_t now_unix_seconds, Persistence persistence) {
+std::vector<Piece> file_response(const Answer& answer, const Representation& representation,
+                                 const Wording& wording) {
+  if (answer.ranges.size() > 1) return multipart_response(answer, representation, wording);
+  const FileAttributes& attributes = representation.attributes();
+  const ByteRange range =
+      answer.ranges.empty() ? ByteRange{0, attributes.size_bytes} : answer.ranges.front();
+  const bool content = answer.status != 304;
   Out out;
-  put_start(out, 200, now_unix_seconds);
-  // Not later than Date: a modification time in the future would make validators of other clocks
-  // (RFC 9110 §8.8.2.1).
-  const std::int64_t modified = std::min(seconds_of(attributes.mtime_ns), now_unix_seconds);
-  fmt::format_to(fmt::appender(out),
-                 "Content-Type: {}\r\nContent-Length: {}\r\nETag: \"{}\"\r\nLast-Modified: {}\r\n"
-                 "X-Content-Type-Options: nosniff\r\n",
-                 content_type, attributes.size_bytes, attributes.entity_tag, format_date(modified));
-  put_end(out, persistence);
+  put_start(out, answer.status, wording.now_unix_seconds);
+  if (content) put_content(out, representation.media_type(), range.length());
+  put_validators(out, attributes, wording.now_unix_seconds);
+  if (answer.status == 206)
+    fmt::format_to(fmt::appender(out), "{}", content_range(range, attributes.size_bytes));
+  if (answer.status == 200) fmt::format_to(fmt::appender(out), "Accept-Ranges: bytes\r\n");
+  put_end(out, wording.persistence);
+  return {{fmt::to_string(out), content && wording.with_body ? range : ByteRange{}}};
+}
+
+std::vector<Piece> page_response(const Representation& page, const Wording& wording) {
+  Out out;
+  put_start(out, 200, wording.now_unix_seconds);
+  put_content(out, page.media_type(), page.page()->size());
+  put_end(out, wording.persistence);
+  std::string text = fmt::to_string(out);
+  if (wording.with_body) text += *page.page();
+  return {{std::move(text), {}}};
+}
+
+std::string stored_head(int status, const Wording& wording) {
+  Out out;
+  put_start(out, status, wording.now_unix_seconds);
+  // RFC 9110 §8.6: 204 has none.
+  if (status != 204) fmt::format_to(fmt::appender(out), "Content-Length: 0\r\n");
+  put_end(out, wording.persistence);
   return fmt::to_string(out);
 }
 
-std::string refusal_message(const Refusal& refusal, std::int64_t now_unix_seconds,
-                            Persistence persistence, bool with_body) {
+std::string refusal_message(const Refusal& refusal, const Wording& wording,
+                            std::string_view allowed) {
   const std::string body =
       fmt::format("{} {}\n{}\n", refusal.status, reason_phrase(refusal.status), refusal.sentence);
   Out out;
-  put_start(out, refusal.status, now_unix_seconds);
-  fmt::format_to(fmt::appender(out),
-                 "Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
-                 "X-Content-Type-Options: nosniff\r\n",
-                 body.size());
-  if (refusal.status == 405) fmt::format_to(fmt::appender(out), "Allow: GET, HEAD\r\n");
+  put_start(out, refusal.status, wording.now_unix_seconds);
+  put_content(out, "text/plain; charset=utf-8", body.size());
+  if (refusal.status == 405) fmt::format_to(fmt::appender(out), "Allow: {}\r\n", allowed);
   if (refusal.retry_after_s)
     fmt::format_to(fmt::appender(out), "Retry-After: {}\r\n", *refusal.retry_after_s);
-  put_end(out, persistence);
+  if (refusal.complete_length)
+    fmt::format_to(fmt::appender(out), "Content-Range: bytes */{}\r\n", *refusal.complete_length);
+  if (!refusal.location.empty())
+    fmt::format_to(fmt::appender(out), "Location: {}\r\n", refusal.location);
+  put_end(out, wording.persistence);
   std::string message = fmt::to_string(out);
-  if (with_body) message += body;
+  if (wording.with_body) message += body;
   return message;
+}
+
+std::string fresh_boundary() {
+  static std::atomic<std::uint64_t> next{[] {
+    std::random_device random;
+    return std::uint64_t{random()} << 32 | random();
+  }()};
+  return fmt::format("{:020}", next.fetch_add(1, std::memory_order_relaxed));
 }
 
 }  // namespace strictsend::http

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "apps/http/answer.hpp"
 #include "apps/http/refusal.hpp"
-#include <strictsend/file.hpp>
+#include "apps/http/stream.hpp"
 
 namespace strictsend::http {
 
@@ -20,13 +22,31 @@ enum class Persistence : std::uint8_t {
   close,
 };
 
-/// The head of a 200 response for exactly these bytes: the attributes are the snapshot's.
-[[nodiscard]] std::string file_head(const FileAttributes& attributes, std::string_view content_type,
-                                    std::int64_t now_unix_seconds, Persistence persistence);
+/// How a response is worded, whatever it says.
+struct Wording {
+  std::int64_t now_unix_seconds = 0;
+  Persistence persistence = Persistence::keep;
+  bool with_body = true;  ///< false for HEAD, which gets the head alone, the same to the byte
+};
 
-/// Head and plain-text body of an error. A HEAD request gets the head alone (`with_body` false),
-/// the same to the byte.
-[[nodiscard]] std::string refusal_message(const Refusal& refusal, std::int64_t now_unix_seconds,
-                                          Persistence persistence, bool with_body);
+/// A response to GET or HEAD for exactly these bytes, by an answer of 200, 206 or 304: the head,
+/// and which bytes of the representation follow with what between them (RFC 9110 §14.6).
+[[nodiscard]] std::vector<Piece> file_response(const Answer& answer,
+                                               const Representation& representation,
+                                               const Wording& wording);
+
+/// The same for one that is a page.
+[[nodiscard]] std::vector<Piece> page_response(const Representation& page, const Wording& wording);
+
+/// The head, which is all, of 201 and 204: the file is stored.
+[[nodiscard]] std::string stored_head(int status, const Wording& wording);
+
+/// Head and plain-text body of an error or a redirect. `allowed` are the methods, for 405.
+[[nodiscard]] std::string refusal_message(const Refusal& refusal, const Wording& wording,
+                                          std::string_view allowed);
+
+/// What stands between the parts of a response of several ranges: no two responses of a process
+/// have the same, and a file cannot know it.
+[[nodiscard]] std::string fresh_boundary();
 
 }  // namespace strictsend::http

@@ -7,15 +7,34 @@
 
 #include <fmt/format.h>
 
-#include "apps/http/mime.hpp"
+#include "apps/http/answer.hpp"
 #include "apps/http/target.hpp"
 
 namespace strictsend::http {
+namespace {
 
-Session::Session(Stream& stream, FileRequests& files, const Clock& clock,
+/// What is wrong with a head that can be read, if it is such that nothing after it can be trusted.
+std::optional<Refusal> fault_of(const Request& request) {
+  const bool host_wrong =
+      request.host_fields > 1 || (request.host_fields == 0 && request.minor_version >= 1);
+  if (host_wrong) return Refusal{400, "A request needs exactly one Host field."};
+  if (request.host_fields == 1 && !is_host(request.host))
+    return Refusal{400, "The Host field names no host."};
+  if (request.body_is_coded)
+    return Refusal{501, "The one transfer coding that is known here is chunked."};
+  // RFC 9112 §6.1: then its framing is wrong, whatever it says.
+  if (request.body_is_chunked && request.minor_version == 0)
+    return Refusal{400, "HTTP/1.0 has no transfer codings."};
+  return std::nullopt;
+}
+
+}  // namespace
+
+Session::Session(Stream& stream, FileRequests& files, Uploads* uploads, const Clock& clock,
                  const SessionLimits& limits)
     : stream_(stream),
       files_(files),
+      uploads_(uploads),
       clock_(clock),
       limits_(limits),
       parser_(limits.head_bytes_max),
@@ -35,7 +54,7 @@ void Session::on_resolved(Resolution resolution) {
   if (resolution)
     answer(std::move(*resolution));
   else
-    refuse(resolution.error());
+    refuse(with_location(resolution.error()));
   advance();
 }
 
@@ -65,6 +84,9 @@ void Session::on_tick() {
     begin_response();
     refuse_and_close(Refusal{408, fmt::format("The request did not arrive whole within {} ms.",
                                               limits_.request_timeout.count())});
+  } else if (phase_ == Phase::receiving) {
+    give_up_upload(Refusal{408, fmt::format("Nothing of the file arrived for {} ms.",
+                                            limits_.request_timeout.count())});
   } else if (phase_ == Phase::closing) {
     stream_.abort();
     end();
@@ -85,11 +107,13 @@ TimePoint Session::deadline() const {
       if (head_begun_) return phase_began_ + limits_.request_timeout;
       return responses_queued_ == 0 ? phase_began_ + limits_.idle_timeout : TimePoint::max();
     case Phase::skipping_body:
+    case Phase::receiving:
       return phase_began_ + limits_.request_timeout;
     case Phase::closing:
       // While responses are on their way, the transport watches over the peer's progress.
       return responses_queued_ == 0 ? phase_began_ + limits_.linger_timeout : TimePoint::max();
     case Phase::resolving:
+    case Phase::storing:
     case Phase::blocked:
     case Phase::done:
       break;
@@ -106,11 +130,15 @@ void Session::advance() {
       case Phase::skipping_body:
         again = skip_body();
         break;
+      case Phase::receiving:
+        again = receive_body();
+        break;
       case Phase::closing:
         discard_input();
         again = false;
         break;
       case Phase::resolving:
+      case Phase::storing:
       case Phase::blocked:
       case Phase::done:
         again = false;
@@ -144,6 +172,15 @@ bool Session::read_head() {
           fmt::format("The request's head is longer than {} bytes, or has more than {} fields.",
                       limits_.head_bytes_max, RequestParser::fields_max)});
       return true;
+    case RequestParser::Outcome::target_too_long:
+      begin_response();
+      refuse_and_close(Refusal{
+          414, fmt::format("The request line is longer than {} bytes.", limits_.head_bytes_max)});
+      return true;
+    case RequestParser::Outcome::version_unsupported:
+      begin_response();
+      refuse_and_close(Refusal{505, "Only HTTP/1.0 and HTTP/1.1 are spoken here."});
+      return true;
     case RequestParser::Outcome::incomplete:
       break;
   }
@@ -168,44 +205,62 @@ void Session::take_request() {
   begin_response();
   response_.method = request.method_name;
   response_.target = request.target;
-  body_left_bytes_ = request.body_bytes;
-  const bool has_body = request.body_bytes > 0 || request.body_is_coded;
-  // No body is of use to this server. A short one is skipped; of any other, or one for which the
+  response_.minor_version = request.minor_version;
+  response_.referer = request.referer;
+  response_.user_agent = request.user_agent;
+  skipped_bytes_ = 0;
+  // No body is of use to GET and HEAD. A short one is skipped; of any other, or one for which the
   // client waits to be invited, the final response says that the connection ends (RFC 9110
   // §10.1.1).
   close_after_ = !request.keep_alive || request.body_is_coded ||
-                 request.body_bytes > limits_.skipped_body_bytes_max ||
-                 (has_body && request.expects_continue);
+                 request.body_bytes.value_or(0) > limits_.skipped_body_bytes_max ||
+                 (request.has_body() && request.expectation == Expectation::continue_100);
 
-  const bool host_wrong =
-      request.host_fields > 1 || (request.host_fields == 0 && request.minor_version >= 1);
-  if (host_wrong) return refuse_and_close(Refusal{400, "A request needs exactly one Host field."});
-  if (request.method == Method::other)
-    return refuse(Refusal{405, "Only GET and HEAD are served here."});
+  if (const auto refusal = fault_of(request)) return refuse_and_close(*refusal);
+  const bool is_put = request.method == Method::put && uploads_ != nullptr;
+  if (request.method != Method::get && request.method != Method::head && !is_put)
+    return refuse(Refusal{405, fmt::format("What is served here is {}.", allowed())});
+  if (request.expectation == Expectation::unknown)
+    return refuse(Refusal{417, "The one expectation that is met here is 100-continue."});
   auto path = path_of_target(request.target);
-  if (!path) return refuse(path.error());
+  if (!path) return refuse_and_close(path.error());
 
   path_ = std::move(*path);
+  if (is_put) return take_put();
   phase_ = Phase::resolving;
   files_.request_file(path_);
 }
 
 void Session::answer(std::unique_ptr<Representation> representation) {
+  const Request& request = parser_.request();
   close_after_ = close_after_ || draining_;
-  response_.status = 200;
-  response_.head = file_head(representation->attributes(), media_type(path_), clock_.unix_seconds(),
-                             persistence());
-  const bool head_only =
-      parser_.request().method == Method::head || representation->attributes().size_bytes == 0;
-  if (!head_only) response_.body = std::move(representation);
+  if (representation->page() != nullptr) {
+    response_.status = 200;
+    response_.pieces = page_response(*representation, wording());
+    return send();
+  }
+  const FileAttributes& attributes = representation->attributes();
+  const Answer answer = decide({request.method == Method::get, request.conditions, request.range},
+                               attributes, clock_.unix_seconds());
+  if (answer.status == 412)
+    return refuse(Refusal{412, "The file is not as the request's conditions want it."});
+  if (answer.status == 416) {
+    Refusal refusal{416, "The file has no such range."};
+    refusal.complete_length = attributes.size_bytes;
+    return refuse(refusal);
+  }
+  response_.status = answer.status;
+  response_.pieces = file_response(answer, *representation, wording());
+  const bool has_bytes = std::any_of(response_.pieces.begin(), response_.pieces.end(),
+                                     [](const Piece& piece) { return piece.range.length() > 0; });
+  if (has_bytes) response_.body = std::move(representation);
   send();
 }
 
 void Session::refuse(const Refusal& refusal) {
   close_after_ = close_after_ || draining_;
   response_.status = refusal.status;
-  response_.head = refusal_message(refusal, clock_.unix_seconds(), persistence(),
-                                   parser_.request().method != Method::head);
+  response_.pieces = {{refusal_message(refusal, wording(), allowed()), {}}};
   send();
 }
 
@@ -234,7 +289,7 @@ void Session::send() {
 void Session::after_response() {
   if (close_after_) {
     begin_closing();
-  } else if (body_left_bytes_ > 0) {
+  } else if (parser_.request().has_body()) {
     phase_ = Phase::skipping_body;
     phase_began_ = clock_.now();
   } else {
@@ -243,16 +298,21 @@ void Session::after_response() {
 }
 
 bool Session::skip_body() {
-  const std::size_t here =
-      static_cast<std::size_t>(std::min<std::uint64_t>(body_left_bytes_, buffer_.size()));
-  buffer_.erase(0, here);
-  body_left_bytes_ -= here;
-  if (body_left_bytes_ == 0) {
+  std::string scrap;
+  std::size_t consumed = 0;
+  const RequestParser::Outcome outcome = parser_.parse_body(buffer_, consumed, scrap);
+  buffer_.erase(0, consumed);
+  skipped_bytes_ += consumed;
+  const bool too_long = skipped_bytes_ > limits_.skipped_body_bytes_max;
+  if (outcome == RequestParser::Outcome::complete && !too_long) {
     begin_reading();
     return true;
   }
-  if (fill()) return true;
-  if (!peer_closed_ && !draining_) return false;
+  // A full buffer: a chunk's frame that does not end.
+  const bool hopeless = outcome != RequestParser::Outcome::incomplete || too_long ||
+                        buffer_.size() >= limits_.head_bytes_max;
+  if (!hopeless && fill()) return true;
+  if (!hopeless && !peer_closed_ && !draining_) return false;
   begin_closing();
   return true;
 }
@@ -297,9 +357,23 @@ void Session::begin_closing() {
 }
 
 void Session::end() {
+  drop_upload();
   phase_ = Phase::done;
   buffer_ = std::string();
   response_ = Response{};
+}
+
+Refusal Session::with_location(Refusal refusal) const {
+  if (refusal.status == 301) refusal.location = directory_location(path_, parser_.request().target);
+  return refusal;
+}
+
+std::string_view Session::allowed() const {
+  return uploads_ != nullptr ? "GET, HEAD, PUT" : "GET, HEAD";
+}
+
+Wording Session::wording() const {
+  return {clock_.unix_seconds(), persistence(), parser_.request().method != Method::head};
 }
 
 Persistence Session::persistence() const {

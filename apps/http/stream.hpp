@@ -6,9 +6,12 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <tl/expected.hpp>
 
+#include "apps/http/range.hpp"
 #include "apps/http/refusal.hpp"
 #include <strictsend/file.hpp>
 
@@ -21,20 +24,33 @@ class Representation {
  public:
   virtual ~Representation() = default;
   [[nodiscard]] virtual const FileAttributes& attributes() const = 0;
+  [[nodiscard]] virtual std::string_view media_type() const = 0;
+  /// Of one that is no file but was made for this request (a listing): all of it. It has no
+  /// validators, and its attributes say nothing but its size.
+  [[nodiscard]] virtual const std::string* page() const { return nullptr; }
 };
 
 /// What came of asking for a file.
 using Resolution = tl::expected<std::unique_ptr<Representation>, Refusal>;
 
-/// One response, ready to go out: `head` (for an error with the text after it), then the body's
-/// bytes. What it answers is there for logs and observers; both are empty if the request was
+/// Some bytes of a response: text, and then bytes of its body, which may be none.
+struct Piece {
+  std::string text;
+  ByteRange range{};
+};
+
+/// One response, ready to go out: its pieces in order, the first of which begins with the head.
+/// What it answers is there for logs and observers; all of that is empty if the request was
 /// unreadable.
 struct Response {
   int status = 0;
   std::string method;
   std::string target;
-  std::string head;
-  std::unique_ptr<Representation> body;  ///< null: `head` is all
+  int minor_version = 1;
+  std::string referer;
+  std::string user_agent;
+  std::vector<Piece> pieces;
+  std::unique_ptr<Representation> body;  ///< of which the ranges are; null: there are none
 };
 
 enum class SendOutcome : std::uint8_t {
@@ -53,6 +69,7 @@ class Stream {
   virtual ~Stream() = default;
   /// Copies bytes out; 0 when none wait (also after the peer's last one).
   virtual std::size_t receive(std::span<std::byte> into) = 0;
+  /// Takes the response or nothing of it; with `later` its body is gone, but its pieces are not.
   virtual SendOutcome send(Response& response) = 0;
   virtual void close() = 0;  ///< after everything queued
   virtual void abort() = 0;  ///< at once
@@ -63,7 +80,8 @@ class Stream {
 class FileRequests {
  public:
   virtual ~FileRequests() = default;
-  /// `path` is relative to the root and not checked: see path_of_target.
+  /// `path` is relative to the root and not checked: see path_of_target. A directory is answered
+  /// with what is served in its place, or, if the path has no slash at its end, refused with 301.
   virtual void request_file(const std::string& path) = 0;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/http/target.hpp"
 
+#include <algorithm>
+
 namespace strictsend::http {
 namespace {
 
@@ -23,6 +25,29 @@ std::string_view without_authority(std::string_view target) {
   if (scheme_end == std::string_view::npos) return target;
   const std::size_t path = target.find_first_of("/?", scheme_end + 3);
   return path == std::string_view::npos ? std::string_view("/") : target.substr(path);
+}
+
+/// Of a decoded path that begins with a slash; see path_of_target.
+tl::expected<std::string, Refusal> without_dot_segments(std::string_view path) {
+  std::string result;
+  bool directory = true;
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    const std::string_view segment = path.substr(0, path.find('/'));
+    path.remove_prefix(segment.size());
+    directory = segment.empty() || segment == "." || segment == "..";
+    if (segment == "..") {
+      if (result.empty()) return bad_target("The request target leads out of the root.");
+      const std::size_t slash = result.rfind('/');
+      result.resize(slash == std::string::npos ? 0 : slash);
+    } else if (!directory) {
+      if (!result.empty()) result += '/';
+      result += segment;
+    }
+  }
+  if (result.empty()) return "./";
+  if (directory) result += '/';
+  return result;
 }
 
 }  // namespace
@@ -51,8 +76,60 @@ tl::expected<std::string, Refusal> path_of_target(std::string_view target) {
     if (c == '\0') return bad_target("The request target contains a NUL byte.");
     path.push_back(c);
   }
-  path.erase(0, path.find_first_not_of('/'));  // all of it, where it is slashes only
-  return path.empty() ? std::string(".") : path;
+  return without_dot_segments(path);
+}
+
+std::string directory_location(std::string_view path, std::string_view target) {
+  const std::size_t query = target.find('?');
+  const std::string_view kept = query == std::string_view::npos
+                                    ? std::string_view()
+                                    : target.substr(query, target.find('#', query) - query);
+  return "/" + percent_encoded(path) + "/" + std::string(kept);
+}
+
+bool is_host(std::string_view field) {
+  constexpr std::string_view letters_and_digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  constexpr std::string_view others = "-._~%!$&'()*+,;=";
+  const auto all_of = [](std::string_view text, auto good) {
+    return std::all_of(text.begin(), text.end(), good);
+  };
+  const auto in_name = [&](char c) {
+    return letters_and_digits.find(c) != std::string_view::npos ||
+           others.find(c) != std::string_view::npos;
+  };
+  std::string_view name = field;
+  if (field.starts_with('[')) {
+    name = field.substr(0, field.find(']'));
+    if (name.size() == field.size()) return false;
+    field.remove_prefix(name.size() + 1);
+    name.remove_prefix(1);
+    if (!all_of(name, [&](char c) { return c == ':' || in_name(c); })) return false;
+  } else {
+    name = field.substr(0, field.find(':'));
+    field.remove_prefix(name.size());
+    if (!all_of(name, in_name)) return false;
+  }
+  if (name.empty()) return false;
+  return field.empty() || (field.front() == ':' &&
+                           all_of(field.substr(1), [](char c) { return c >= '0' && c <= '9'; }));
+}
+
+std::string percent_encoded(std::string_view path) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  constexpr std::string_view kept =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+  std::string encoded;
+  encoded.reserve(path.size());
+  for (const char c : path) {
+    if (kept.find(c) != std::string_view::npos) {
+      encoded += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    encoded += {'%', digits[byte >> 4], digits[byte & 15]};
+  }
+  return encoded;
 }
 
 }  // namespace strictsend::http

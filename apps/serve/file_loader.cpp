@@ -13,16 +13,16 @@ constexpr std::size_t loader_threads = 4;
 }  // namespace
 
 Result<std::unique_ptr<FileLoader>> FileLoader::create(Engine& engine, FileResolver resolver,
-                                                       std::size_t files_max) {
+                                                       const StoreConfig& config) {
   Result<app::WakeUp> wake_up = app::WakeUp::create();
   if (!wake_up) return tl::unexpected(wake_up.error());
   return std::unique_ptr<FileLoader>(
-      new FileLoader(engine, std::move(resolver), files_max, std::move(*wake_up)));
+      new FileLoader(engine, std::move(resolver), config, std::move(*wake_up)));
 }
 
-FileLoader::FileLoader(Engine& engine, FileResolver resolver, std::size_t files_max,
+FileLoader::FileLoader(Engine& engine, FileResolver resolver, const StoreConfig& config,
                        app::WakeUp wake_up)
-    : store_(engine, std::move(resolver), files_max),
+    : store_(engine, std::move(resolver), config),
       wake_up_(std::move(wake_up)),
       loaders_(loader_threads),
       finders_(finder_threads) {}

@@ -24,7 +24,7 @@ namespace strictsend::serve {
 class FileLoader {
  public:
   static Result<std::unique_ptr<FileLoader>> create(Engine& engine, FileResolver resolver,
-                                                    std::size_t files_max);
+                                                    const StoreConfig& config);
 
   struct Done {
     ConnectionId connection;
@@ -36,9 +36,10 @@ class FileLoader {
   /// Readable while there is something to take.
   [[nodiscard]] int fd() const { return wake_up_.fd(); }
   [[nodiscard]] std::vector<Done> take();
+  [[nodiscard]] FileStore& store() { return store_; }
 
  private:
-  FileLoader(Engine& engine, FileResolver resolver, std::size_t files_max, app::WakeUp wake_up);
+  FileLoader(Engine& engine, FileResolver resolver, const StoreConfig& config, app::WakeUp wake_up);
   void finish(ConnectionId connection, http::Resolution resolution);
 
   FileStore store_;

@@ -6,7 +6,9 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <dirent.h>
 #include <fcntl.h>
+#include <memory>
 #include <unistd.h>
 
 namespace strictsend::serve {
@@ -68,20 +70,60 @@ Result<FileResolver> FileResolver::create(const std::string& root) {
   return FileResolver(std::move(fd));
 }
 
-tl::expected<FileIdentity, Refusal> FileResolver::find(const std::string& path) const {
+tl::expected<Found, Refusal> FileResolver::find(const std::string& path) const {
   const app::UniqueFd fd(open_beneath(root_.get(), path, O_PATH));
   if (!fd.valid()) return tl::unexpected(refusal_for(-fd.get()));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return tl::unexpected(refusal_for(errno));
-  if (S_ISDIR(status.st_mode))
-    return tl::unexpected(
-        Refusal{403, "This is a directory; directories are not listed, ask for a file in it."});
+  if (S_ISDIR(status.st_mode)) return find_index(path);
   if (!S_ISREG(status.st_mode)) return tl::unexpected(Refusal{403, "This is not a regular file."});
   // Asked each time, so that a file whose permission was taken away is no longer served from the
   // cache. O_PATH itself checks only the directories on the way.
   if (::faccessat(fd.get(), "", R_OK, AT_EACCESS | AT_EMPTY_PATH) != 0)
     return tl::unexpected(refusal_for(errno));
-  return FileIdentity{status.st_dev, status.st_ino};
+  return Found{{status.st_dev, status.st_ino}, path};
+}
+
+tl::expected<Found, Refusal> FileResolver::find_index(const std::string& directory) const {
+  // Links in a page are relative to its directory, which clients tell by the slash.
+  if (!directory.ends_with('/'))
+    return tl::unexpected(Refusal{301, "This is a directory; its name ends with a slash."});
+  const std::string name = "index.html";
+  if (directory.ends_with("/" + name + "/"))
+    return tl::unexpected(Refusal{403, "This is a directory, and not an index."});
+  auto index = find(directory + name);
+  const int status = index ? 200 : index.error().status;
+  if (status == 404 || status == 301) return Found{{}, directory, true};
+  return index;
+}
+
+tl::expected<std::vector<http::ListingEntry>, Refusal> FileResolver::list(
+    const std::string& path) const {
+  const int fd = open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return tl::unexpected(refusal_for(-fd));
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::fdopendir(fd), ::closedir);
+  if (directory == nullptr) {
+    ::close(fd);
+    return tl::unexpected(refusal_for(errno));
+  }
+  std::vector<http::ListingEntry> entries;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const std::string name = entry->d_name;
+    if (name.starts_with('.')) continue;
+    const app::UniqueFd file(open_beneath(root_.get(), path + name, O_PATH));
+    struct stat status {};
+    if (!file.valid() || ::fstat(file.get(), &status) != 0) continue;
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) continue;
+    entries.push_back({name, S_ISDIR(status.st_mode), static_cast<std::uint64_t>(status.st_size),
+                       status.st_mtim.tv_sec});
+  }
+  return entries;
+}
+
+tl::expected<app::UniqueFd, int> FileResolver::open_directory(const std::string& path) const {
+  const int fd = open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return tl::unexpected(-fd);
+  return app::UniqueFd(fd);
 }
 
 tl::expected<app::UniqueFd, Refusal> FileResolver::open(const std::string& path,

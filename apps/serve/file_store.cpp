@@ -10,6 +10,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "apps/http/mime.hpp"
 #include "apps/serve/snapshot_representation.hpp"
 
 namespace strictsend::serve {
@@ -38,24 +39,27 @@ Refusal refusal_for(const std::string& path, const Error& error) {
 
 }  // namespace
 
-FileStore::FileStore(Engine& engine, FileResolver resolver, std::size_t files_max)
-    : engine_(engine), resolver_(std::move(resolver)), files_max_(files_max) {}
+FileStore::FileStore(Engine& engine, FileResolver resolver, const StoreConfig& config)
+    : engine_(engine), resolver_(std::move(resolver)), config_(config) {}
 
 std::optional<Resolution> FileStore::find(const std::string& path) {
-  const auto identity = resolver_.find(path);
-  if (!identity) return Resolution(tl::unexpected(identity.error()));
-  std::optional<File> file = look_up(*identity);
+  const auto found = resolver_.find(path);
+  if (!found) return Resolution(tl::unexpected(found.error()));
+  if (found->is_directory) return std::nullopt;
+  std::optional<File> file = look_up(found->identity);
   if (!file) return std::nullopt;
-  Result<Resolution> frozen = freeze(*identity, std::move(*file));
+  Result<Resolution> frozen = freeze(*found, std::move(*file));
   // Whatever went wrong (a new version that does not fit, say), `load` can do more about it.
   if (!frozen) return std::nullopt;
   return std::move(*frozen);
 }
 
 Resolution FileStore::load(const std::string& path) {
-  const auto identity = resolver_.find(path);
-  if (!identity) return tl::unexpected(identity.error());
-  const auto fd = resolver_.open(path, *identity);
+  const auto found = resolver_.find(path);
+  if (!found) return tl::unexpected(found.error());
+  if (found->is_directory) return list(found->path);
+  const FileIdentity& identity = found->identity;
+  const auto fd = resolver_.open(found->path, identity);
   if (!fd) return tl::unexpected(fd.error());
   struct stat status {};
   if (::fstat(fd->get(), &status) != 0) return tl::unexpected(Refusal{500, "The file is gone."});
@@ -67,19 +71,33 @@ Resolution FileStore::load(const std::string& path) {
   bool made_room_to_freeze = false;
   while (true) {
     Result<File> file = engine_.open_file(fd->get());
-    Result<Resolution> frozen = file ? freeze(*identity, *file) : tl::unexpected(file.error());
+    Result<Resolution> frozen = file ? freeze(*found, *file) : tl::unexpected(file.error());
     if (frozen) {
-      keep(*identity, *file);
+      keep(identity, *file);
       return std::move(*frozen);
     }
     const bool may_try = is_want_of_room(frozen.error().errno_value) && !made_room_to_freeze;
-    if (!may_try || !make_room(size_bytes, *identity))
+    if (!may_try || !make_room(size_bytes, identity))
       return tl::unexpected(refusal_for(path, frozen.error()));
     made_room_to_freeze = file.has_value();
   }
 }
 
-Result<Resolution> FileStore::freeze(const FileIdentity& identity, File file) {
+Resolution FileStore::current(const std::string& path) {
+  if (std::optional<Resolution> found = find(path)) return std::move(*found);
+  return load(path);
+}
+
+Resolution FileStore::list(const std::string& path) const {
+  if (!config_.listing)
+    return tl::unexpected(
+        Refusal{403, "This is a directory; directories are not listed, ask for a file in it."});
+  auto entries = resolver_.list(path);
+  if (!entries) return tl::unexpected(entries.error());
+  return std::make_unique<http::PageRepresentation>(http::listing_page(path, std::move(*entries)));
+}
+
+Result<Resolution> FileStore::freeze(const Found& found, File file) {
   const http::TimePoint began = std::chrono::steady_clock::now();
   Result<Snapshot> snapshot = engine_.freeze(file, 0, std::numeric_limits<std::int64_t>::max());
   if (!snapshot) return tl::unexpected(snapshot.error());
@@ -87,10 +105,11 @@ Result<Resolution> FileStore::freeze(const FileIdentity& identity, File file) {
     // The freeze may have gone over to a new version of the file; the handle to the old one is
     // dropped after the lock.
     const std::lock_guard lock(mutex_);
-    if (const auto found = by_identity_.find(identity); found != by_identity_.end())
-      std::swap(found->second->file, file);
+    if (const auto kept = by_identity_.find(found.identity); kept != by_identity_.end())
+      std::swap(kept->second->file, file);
   }
-  return Resolution(std::make_unique<SnapshotRepresentation>(std::move(*snapshot), began));
+  return Resolution(std::make_unique<SnapshotRepresentation>(std::move(*snapshot), began,
+                                                             http::media_type(found.path)));
 }
 
 std::optional<File> FileStore::look_up(const FileIdentity& identity) {
@@ -108,7 +127,7 @@ void FileStore::keep(const FileIdentity& identity, const File& file) {
   if (by_identity_.contains(identity)) return;  // two requests loaded it; the handles share pages
   files_.push_front({identity, file});
   by_identity_.emplace(identity, files_.begin());
-  if (files_.size() <= files_max_) return;
+  if (files_.size() <= config_.files_max) return;
   dropped = std::move(files_.back().file);
   by_identity_.erase(files_.back().identity);
   files_.pop_back();

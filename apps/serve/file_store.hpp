@@ -15,21 +15,30 @@
 
 namespace strictsend::serve {
 
+struct StoreConfig {
+  std::size_t files_max = 1024;  ///< kept open in the cache
+  bool listing = false;          ///< a directory without an index is listed; else it gets 403
+};
+
 /// The files that are served: keeps those opened in the engine's cache while there is room, the
 /// least recently asked for going first, and takes the snapshots.
 ///
 /// Any thread but the engine's own; the engine must outlive it and every representation it made.
 class FileStore {
  public:
-  /// `files_max`: how many files are kept open.
-  FileStore(Engine& engine, FileResolver resolver, std::size_t files_max);
+  FileStore(Engine& engine, FileResolver resolver, const StoreConfig& config);
 
   /// Answers from what is open: a few system calls on the path, and a freeze. Nothing: the file has
   /// to be loaded first, see `load`.
   [[nodiscard]] std::optional<http::Resolution> find(const std::string& path);
-  /// Loads the file, for which others may have to leave the cache, and answers. Waits for the disk.
+  /// Loads the file, for which others may have to leave the cache, or lists the directory, and
+  /// answers. Waits for the disk.
   [[nodiscard]] http::Resolution load(const std::string& path);
 
+  /// The file as it is now, by `find` or `load`.
+  [[nodiscard]] http::Resolution current(const std::string& path);
+
+  [[nodiscard]] const FileResolver& resolver() const { return resolver_; }
   [[nodiscard]] std::size_t files_open() const;
 
  private:
@@ -41,11 +50,12 @@ class FileStore {
   [[nodiscard]] std::optional<File> look_up(const FileIdentity& identity);
   void keep(const FileIdentity& identity, const File& file);
   bool make_room(std::uint64_t bytes, const FileIdentity& not_this);
-  [[nodiscard]] Result<http::Resolution> freeze(const FileIdentity& identity, File file);
+  [[nodiscard]] Result<http::Resolution> freeze(const Found& found, File file);
+  [[nodiscard]] http::Resolution list(const std::string& path) const;
 
   Engine& engine_;
   const FileResolver resolver_;
-  const std::size_t files_max_;
+  const StoreConfig config_;
 
   mutable std::mutex mutex_;
   std::list<OpenFile> files_;  // by mutex_; latest asked for first

@@ -22,7 +22,8 @@ class Observer {
   };
 
   virtual ~Observer() = default;
-  /// A file was submitted; errors, HEAD and empty files are not reported.
+  /// A file was submitted; errors, HEAD, empty files and ranges are not reported, nor is a file
+  /// that has to wait behind ranges of the same connection.
   virtual void on_submit(const Submission& submission) = 0;
   /// What became of it.
   virtual void on_released(std::uint64_t splice_id, const SpliceResult& result) = 0;

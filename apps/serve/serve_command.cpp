@@ -91,6 +91,14 @@ int serve(ServeOptions options) {
   // Before the engine makes its threads, which inherit the blocked signals.
   Result<app::StopSignals> signals = app::StopSignals::create();
   if (!signals) return failed(signals.error());
+  Result<app::ReopenSignal> reopen = app::ReopenSignal::create();
+  if (!reopen) return failed(reopen.error());
+  std::unique_ptr<AccessLog> access_log;
+  if (!options.access_log_path.empty()) {
+    Result<std::unique_ptr<AccessLog>> opened = AccessLog::open(options.access_log_path);
+    if (!opened) return failed(opened.error());
+    access_log = std::move(*opened);
+  }
 
   Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
   if (!engine) return failed(engine.error());
@@ -100,13 +108,16 @@ int serve(ServeOptions options) {
   Progress progress(line, **engine);
   ConflictWatch conflicts(**engine);
   options.server.stop_signals = &*signals;
+  options.server.reopen_signal = &*reopen;
+  options.server.access_log = access_log.get();
   options.server.on_tick = [&progress, &conflicts] {
     progress.tick();
     conflicts.tick();
   };
   const std::uint16_t port = options.server.port;
   const std::uint64_t engine_bytes = (*engine)->memory_bytes();
-  const std::uint64_t connection_bytes = connection_bytes_max(options.server.limits);
+  const std::uint64_t connection_bytes = connection_bytes_max(
+      options.server.limits, options.server.store.listing, access_log != nullptr);
   const std::uint64_t bytes_max = engine_bytes + connection_bytes * options.engine.max_connections;
 
   Result<std::unique_ptr<Server>> server = Server::create(**engine, std::move(options.server));

@@ -13,11 +13,19 @@ SYNOPSIS
                      [-- EAL-ARGUMENT...]
 
 DESCRIPTION
-    Answers GET and HEAD for the regular files beneath DIR. A file is loaded into
-    strictsend's own page cache when it is first asked for, frozen for each response, and
-    its cached pages are handed to the NIC queue as they are. Content-Length, ETag and
-    Last-Modified describe the very bytes that are sent, whoever writes to the file
-    meanwhile.
+    Answers GET and HEAD for the regular files beneath DIR, and PUT where --allow-put says
+    so. A file is loaded into strictsend's own page cache when it is first asked for,
+    frozen for each response, and its cached pages are handed to the NIC queue as they
+    are. Content-Length, ETag and Last-Modified describe the very bytes that are sent,
+    whoever writes to the file meanwhile.
+
+    Ranges are served, several at once as multipart/byteranges, all of one instant of the
+    file; more than 64, or more bytes than the file has, get the whole file. If-Match,
+    If-None-Match, If-Modified-Since, If-Unmodified-Since and If-Range are obeyed in the
+    order of RFC 9110.
+
+    A directory is answered with its index.html, after a redirect to its name with a slash
+    where that is missing; without an index with 403, or see --listing.
 
     On af_xdp only TCP to the server's address and port is taken from the interface; all
     else stays with the kernel, so the interface keeps working. Needs root (or
@@ -31,7 +39,7 @@ DESCRIPTION
     link is reset, with a warning.
 
     No path leads out of DIR: neither ".." nor a symbolic link. Links that stay inside it
-    are followed if they are relative. Directories are not listed.
+    are followed if they are relative.
 
 OPTIONS
     --nic af_xdp:IFACE
@@ -44,6 +52,22 @@ OPTIONS
 
     --port N
         The TCP port. Default: 80.
+
+    --listing
+        Answer a directory without an index with a page that lists the files and
+        directories in it; names that begin with a dot are left out. Default: 403.
+
+    --allow-put
+        Store files that clients send with PUT, beneath DIR and in directories that are
+        there. Whoever reaches the port may then change every file. The new version is
+        visible whole or not at all: it is written beside the old one under another name,
+        synced to the disk, and renamed; downloads under way go on with the old version.
+        Answered with 201 or 204. If-Match and If-None-Match: * are obeyed, also against
+        other clients of this server. A server that is killed can leave .strictsend-*
+        files behind. Default: PUT gets 405.
+
+    --put-limit SIZE
+        The longest file that PUT stores; longer ones get 413. Default: 1G.
 
     --address A[/BITS][,A[/BITS]]
         The addresses to answer on: an IPv4 one, an IPv6 one, or one of each. Default: the
@@ -132,6 +156,16 @@ OPTIONS
         How long responses under way may take once the server was asked to stop; what is
         left is reset. Default: 10s.
 
+    --access-log FILE|-
+        Append a line for each response to FILE, or write it to standard output, when the
+        response has ended: the combined format of web servers, in UTC, and behind it
+        bytes_acked= (heads and content, as far as the client acknowledged them), seconds=
+        (from the freeze of the file to the last acknowledgement), pages_preserved= (whose
+        old bytes were kept for it because somebody wrote to them), and, if the connection
+        ended first, cut= with the reason. FILE is opened again on SIGUSR1. The server
+        never waits for it: lines that it does not take for long are lost, and counted in
+        a warning at the end. Default: none.
+
     --log-level trace|debug|info|warn|error|critical|off
         What is logged, on standard error. info has a line for each response.
         Default: warn.
@@ -153,6 +187,8 @@ SIGNALS
     printed. It counts each request that was read once: answered, refused (with a status
     of 4xx or 5xx), or cut off before its response was through. A second signal does not
     wait for the responses.
+
+    SIGUSR1 opens the access log's file again, after it was renamed.
 
 TELEMETRY
     On dpdk, dpdk-telemetry.py shows /strictsend/list, and for each port NAME of it

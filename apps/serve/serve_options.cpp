@@ -14,6 +14,7 @@
 #include "apps/cli/address_options.hpp"
 #include "apps/cli/option_reader.hpp"
 #include "apps/cli/values.hpp"
+#include "apps/serve/connection.hpp"
 
 namespace strictsend::serve {
 namespace {
@@ -28,8 +29,11 @@ po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
   add("help,h", "");
+  add("listing", "");
+  add("allow-put", "");
   for (const char* name : {"nic",
                            "root",
+                           "put-limit",
                            "port",
                            "address",
                            "gateway",
@@ -46,6 +50,7 @@ po::options_description described() {
                            "idle-timeout",
                            "request-timeout",
                            "drain-timeout",
+                           "access-log",
                            "log-level",
                            "pcap"})
     add(name, po::value<std::string>(), "");
@@ -54,7 +59,7 @@ po::options_description described() {
 
 /// So that the splices of all of them together are what an engine takes
 /// (EngineConfig::max_splices).
-constexpr auto connections_max = 1'000'000 / http::SessionLimits{}.responses_max;
+constexpr auto connections_max = 1'000'000 / connection_splices_max;
 
 Parsed<std::string> parse_level(const std::string& text) {
   constexpr std::array levels{"trace", "debug", "info", "warn", "error", "critical", "off"};
@@ -114,6 +119,12 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.require("root", "name the directory to serve, for example --root /srv/files");
   reader.option("nic", cli::parse_nic, [&](auto& v) { options.engine.nic = v; });
   reader.option("root", parse_path, [&](auto& v) { options.server.root = v; });
+  options.server.allow_put = reader.given("allow-put");
+  reader.option("put-limit", cli::parse_size,
+                [&](auto v) { options.server.limits.put_bytes_max = v; });
+  if (reader.given("put-limit") && !options.server.allow_put)
+    reader.complain("--put-limit: nothing is stored without --allow-put");
+  options.server.store.listing = reader.given("listing");
   reader.option("port", within(1, 65535),
                 [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });
   cli::read_address_options(reader, options.engine);
@@ -138,6 +149,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
                 [&](auto v) { options.server.limits.request_timeout = v; });
   reader.option("drain-timeout", cli::parse_duration,
                 [&](auto v) { options.server.drain_timeout = v; });
+  reader.option("access-log", parse_path, [&](auto& v) { options.access_log_path = v; });
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());
@@ -150,11 +162,11 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
       static_cast<std::uint32_t>((limits.idle_timeout + limits.linger_timeout).count());
   // One file does not drive all others out.
   options.engine.whole_file_bytes_max = options.engine.cache_bytes / 2;
-  // As many as all connections together may queue: however many take nothing of what they asked
+  // As many as all connections together may submit: however many take nothing of what they asked
   // for, nobody else waits for a splice because of them.
   options.engine.max_splices =
       std::max(options.engine.max_splices,
-               static_cast<std::uint32_t>(limits.responses_max) * options.engine.max_connections);
+               static_cast<std::uint32_t>(connection_splices_max) * options.engine.max_connections);
   return options;
 }
 

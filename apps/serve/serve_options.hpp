@@ -20,6 +20,7 @@ struct ServeOptions {
   EngineConfig engine;
   ServerConfig server;
   std::string log_level = "warn";
+  std::string access_log_path;  ///< empty: no log; "-": standard output
 };
 
 /// The error is one sentence that names the option and what would be right.

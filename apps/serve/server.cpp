@@ -34,31 +34,21 @@ struct ConnectionHash {
   }
 };
 
-void log_transfer(const Transfer& transfer, const SpliceResult& result) {
-  if (!spdlog::should_log(spdlog::level::info)) return;
-  const std::string request =
-      transfer.method.empty() ? "-" : fmt::format("\"{} {}\"", transfer.method, transfer.target);
-  const std::string ending =
-      result.error == 0 ? std::string() : "; " + Error{"it", result.error, {}}.message();
-  const auto took = std::chrono::steady_clock::now() - transfer.began;
-  spdlog::info("{} {} {} {} bytes in {} ms, {} pages preserved{}", transfer.peer, request,
-               transfer.status, result.bytes_acked,
-               std::chrono::duration_cast<milliseconds>(took).count(), result.pages_preserved,
-               ending);
-}
-
 }  // namespace
 
 class Server::Impl {
  public:
-  Impl(Engine& engine, ServerConfig config, std::unique_ptr<FileLoader> loader, app::WakeUp stop,
-       app::Ticker ticker)
+  Impl(Engine& engine, ServerConfig config, std::unique_ptr<FileLoader> loader,
+       std::unique_ptr<UploadQueue> uploads, app::WakeUp stop, app::Ticker ticker)
       : engine_(engine),
         config_(std::move(config)),
         stop_(std::move(stop)),
         ticker_(std::move(ticker)),
         loader_(std::move(loader)),
-        context_{engine_, *loader_, transfers_, config_.observer, blocked_} {}
+        uploads_(std::move(uploads)),
+        context_{engine_,        *loader_,         transfers_,
+                 uploads_.get(), config_.observer, config_.access_log != nullptr,
+                 blocked_} {}
 
   Result<void> run() {
     Result<void> served = serve();
@@ -87,8 +77,11 @@ class Server::Impl {
   void on_event(const Event& event);
   void on_accepted(const Event& event);
   void on_released(const Event& event);
+  bool end_pieces(std::uint64_t key, std::size_t pieces, const SpliceResult& result);
+  void finish(const Transfer& transfer);
 
   void take_files();
+  void take_uploads();
   void unblock();
   void tick();
   [[nodiscard]] Connection* find(ConnectionId id);
@@ -105,6 +98,7 @@ class Server::Impl {
   // What the last wait ended for.
   bool ticked_ = false;
   bool files_ready_ = false;
+  bool uploads_ready_ = false;
   bool stop_ready_ = false;
   bool more_events_ = false;  // the engine has more than were taken
   bool draining_ = false;
@@ -116,9 +110,10 @@ class Server::Impl {
 
   Transfers transfers_;
   std::vector<ConnectionId> blocked_;
-  bool sends_finished_ = false;         // since blocked_ was looked at
-  std::unique_ptr<FileLoader> loader_;  // null once `run` has ended
-  ConnectionContext context_;           // the connections', so of no use then either
+  bool sends_finished_ = false;           // since blocked_ was looked at
+  std::unique_ptr<FileLoader> loader_;    // null once `run` has ended
+  std::unique_ptr<UploadQueue> uploads_;  // likewise, and without PUT
+  ConnectionContext context_;             // the connections', so of no use then either
   Connections connections_;
 };
 
@@ -128,6 +123,7 @@ Result<void> Server::Impl::serve() {
     take_stop_requests();
     take_engine_events();
     take_files();
+    take_uploads();
     unblock();
     tick();
     // Without it nothing is left to wait for.
@@ -137,18 +133,23 @@ Result<void> Server::Impl::serve() {
 }
 
 Result<void> Server::Impl::wait() {
-  std::array<pollfd, 5> sources{{
+  std::array<pollfd, 7> sources{{
       {engine_.event_fd(), POLLIN, 0},
       {loader_->fd(), POLLIN, 0},
       {stop_.fd(), POLLIN, 0},
       {ticker_.fd(), POLLIN, 0},
       {config_.stop_signals != nullptr ? config_.stop_signals->fd() : -1, POLLIN, 0},
+      {uploads_ != nullptr ? uploads_->fd() : -1, POLLIN, 0},
+      {config_.reopen_signal != nullptr ? config_.reopen_signal->fd() : -1, POLLIN, 0},
   }};
   if (::poll(sources.data(), sources.size(), more_events_ ? 0 : -1) < 0 && errno != EINTR)
     return fail("wait for events", errno);
   files_ready_ = sources[1].revents != 0;
   stop_ready_ = sources[2].revents != 0 || sources[4].revents != 0;
   ticked_ = sources[3].revents != 0;
+  uploads_ready_ = sources[5].revents != 0;
+  if (sources[6].revents != 0 && config_.reopen_signal->take() && config_.access_log != nullptr)
+    config_.access_log->reopen();
   if (ticked_) ticker_.clear();
   return {};
 }
@@ -193,6 +194,7 @@ bool Server::Impl::finished() {
 void Server::Impl::let_go() {
   while (!connections_.empty())
     forget(connections_.begin());
+  uploads_.reset();
   loader_.reset();
 }
 
@@ -252,24 +254,42 @@ void Server::Impl::on_accepted(const Event& event) {
 }
 
 void Server::Impl::on_released(const Event& event) {
-  const std::optional<Transfer> transfer = transfers_.remove(event.user_data);
-  if (!transfer) return;
+  const Transfer* transfer = transfers_.find(event.user_data);
+  if (transfer == nullptr) return;
   sends_finished_ = true;
-  const SpliceResult& result = event.result;
+  const ConnectionId id = transfer->connection;
+  const bool ended = end_pieces(event.user_data, 1, event.result);
+  if (Connection* connection = find(id)) connection->on_released(ended);
+}
+
+/// True: the response has none left.
+bool Server::Impl::end_pieces(std::uint64_t key, std::size_t pieces, const SpliceResult& result) {
+  Transfer& transfer = *transfers_.find(key);
+  add(transfer.result, result);
+  transfer.pieces_left -= pieces;
+  if (transfer.pieces_left > 0) return false;
+  finish(transfers_.remove(key));
+  return true;
+}
+
+void Server::Impl::finish(const Transfer& transfer) {
+  const SpliceResult& result = transfer.result;
+  if (transfer.status < 200) return;  // not the answer yet
   if (result.error != 0)
     ++counters_.requests_cut;
-  else if (transfer->status == 200)
+  else if (transfer.status < 400)
     ++counters_.requests_ok;
   else
     ++counters_.requests_refused;
   counters_.bytes_acked += result.bytes_acked;
   counters_.pages_preserved += result.pages_preserved;
   counters_.bytes_copied += result.bytes_copied;
-  if (transfer->has_file && config_.observer != nullptr)
-    config_.observer->on_released(transfer->splice_id, result);
-
-  log_transfer(*transfer, result);
-  if (Connection* connection = find(transfer->connection)) connection->session().on_released();
+  if (transfer.observed && config_.observer != nullptr)
+    config_.observer->on_released(transfer.splice_id, result);
+  log_transfer(transfer);
+  if (config_.access_log == nullptr) return;
+  const std::chrono::duration<double> took = clock_.now() - transfer.began;
+  config_.access_log->add(access_line(transfer, clock_.unix_seconds(), took.count()));
 }
 
 void Server::Impl::take_files() {
@@ -280,12 +300,20 @@ void Server::Impl::take_files() {
   }
 }
 
+void Server::Impl::take_uploads() {
+  if (!uploads_ready_) return;
+  for (const UploadQueue::Done& done : uploads_->take()) {
+    if (Connection* connection = find(done.connection))
+      connection->session().on_upload(done.outcome);
+  }
+}
+
 void Server::Impl::unblock() {
   if (blocked_.empty() || (!sends_finished_ && !ticked_)) return;
   sends_finished_ = false;
   // Those that are refused again come back into blocked_.
   for (const ConnectionId id : std::exchange(blocked_, {})) {
-    if (Connection* connection = find(id)) connection->session().on_send_possible();
+    if (Connection* connection = find(id)) connection->on_send_possible();
   }
 }
 
@@ -304,6 +332,11 @@ Connection* Server::Impl::find(ConnectionId id) {
 void Server::Impl::forget(Connections::iterator connection) {
   // Its peer went, or the server stops, before a response could be submitted.
   if (connection->second->session().owes_response()) ++counters_.requests_cut;
+  // What was queued behind it goes with it.
+  SpliceResult unsent;
+  unsent.error = ECONNRESET;
+  for (const Outgoing& outgoing : connection->second->outgoing())
+    end_pieces(outgoing.key(), outgoing.pieces_left(), unsent);
   connections_.erase(connection);
 }
 
@@ -314,12 +347,19 @@ Result<std::unique_ptr<Server>> Server::create(Engine& engine, ServerConfig conf
   if (!stop) return tl::unexpected(stop.error());
   Result<app::Ticker> ticker = app::Ticker::create(tick_period);
   if (!ticker) return tl::unexpected(ticker.error());
-  auto loader = FileLoader::create(engine, std::move(*resolver), config.files_max);
+  auto loader = FileLoader::create(engine, std::move(*resolver), config.store);
   if (!loader) return tl::unexpected(loader.error());
+  std::unique_ptr<UploadQueue> uploads;
+  if (config.allow_put) {
+    auto queue = UploadQueue::create((*loader)->store());
+    if (!queue) return tl::unexpected(queue.error());
+    uploads = std::move(*queue);
+  }
   if (Result<void> listening = engine.listen(config.port); !listening)
     return tl::unexpected(listening.error());
-  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(
-      engine, std::move(config), std::move(*loader), std::move(*stop), std::move(*ticker))));
+  return std::unique_ptr<Server>(
+      new Server(std::make_unique<Impl>(engine, std::move(config), std::move(*loader),
+                                        std::move(uploads), std::move(*stop), std::move(*ticker))));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -9,6 +9,8 @@
 #include <string>
 
 #include "apps/http/session.hpp"
+#include "apps/serve/access_log.hpp"
+#include "apps/serve/file_store.hpp"
 #include "apps/serve/observer.hpp"
 #include "apps/support/event_sources.hpp"
 #include <strictsend/engine.hpp>
@@ -21,10 +23,13 @@ struct ServerConfig {
   /// The engine's idle_timeout_ms should be longer than idle_timeout here, or connections between
   /// requests are reset instead of closed.
   http::SessionLimits limits;
-  std::size_t files_max = 1024;                     ///< kept open in the cache
+  StoreConfig store;
+  bool allow_put = false;
   std::chrono::milliseconds drain_timeout{10'000};  ///< for sends in flight, once asked to stop
-  const app::StopSignals* stop_signals = nullptr;   ///< a first one is request_stop, a second ends
-                                                    ///< the waiting for sends
+  AccessLog* access_log = nullptr;                  ///< a line for each response, when it has ended
+  const app::ReopenSignal* reopen_signal = nullptr;  ///< opens the access log again
+  const app::StopSignals* stop_signals = nullptr;    ///< a first one is request_stop, a second ends
+                                                     ///< the waiting for sends
   Observer* observer = nullptr;
   /// Called a few times a second on the server's thread, for a progress display.
   std::function<void()> on_tick;
@@ -33,7 +38,7 @@ struct ServerConfig {
 /// What a server did in its life. Written by its thread; read in `on_tick`, and after `conclude`,
 /// when each request that was read is in exactly one of the first three.
 struct ServerCounters {
-  std::uint64_t requests_ok = 0;       ///< answered with 200 to the last byte
+  std::uint64_t requests_ok = 0;       ///< answered to the last byte, with a status below 400
   std::uint64_t requests_refused = 0;  ///< answered with an error to the last byte
   std::uint64_t requests_cut = 0;      ///< the connection ended before the response did, or began
   std::uint64_t bytes_acked = 0;       ///< heads and files, as far as clients acknowledged them

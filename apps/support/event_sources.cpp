@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <initializer_list>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -19,6 +20,25 @@ void read_count(int fd) noexcept {
   std::uint64_t count = 0;
   while (::read(fd, &count, sizeof(count)) < 0 && errno == EINTR) {
   }
+}
+
+Result<UniqueFd> blocked_signals(std::initializer_list<int> numbers) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : numbers)
+    sigaddset(&signals, number);
+  if (const int error = ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0)
+    return fail("block signals", error);
+  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return fail("make a signalfd", errno);
+  return fd;
+}
+
+/// Its number, or 0.
+int next_signal(int fd) {
+  signalfd_siginfo info{};
+  const ssize_t n = ::read(fd, &info, sizeof(info));
+  return n == static_cast<ssize_t>(sizeof(info)) ? static_cast<int>(info.ssi_signo) : 0;
 }
 
 }  // namespace
@@ -56,21 +76,26 @@ void Ticker::clear() const noexcept {
 }
 
 Result<StopSignals> StopSignals::create() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP})
-    sigaddset(&signals, number);
-  if (const int error = ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0)
-    return fail("block signals", error);
-  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd.valid()) return fail("make a signalfd", errno);
-  return StopSignals(std::move(fd));
+  Result<UniqueFd> fd = blocked_signals({SIGINT, SIGTERM, SIGHUP});
+  if (!fd) return tl::unexpected(std::move(fd.error()));
+  return StopSignals(std::move(*fd));
 }
 
 int StopSignals::take() const noexcept {
-  signalfd_siginfo info{};
-  const ssize_t n = ::read(fd_.get(), &info, sizeof(info));
-  return n == static_cast<ssize_t>(sizeof(info)) ? static_cast<int>(info.ssi_signo) : 0;
+  return next_signal(fd_.get());
+}
+
+Result<ReopenSignal> ReopenSignal::create() {
+  Result<UniqueFd> fd = blocked_signals({SIGUSR1});
+  if (!fd) return tl::unexpected(std::move(fd.error()));
+  return ReopenSignal(std::move(*fd));
+}
+
+bool ReopenSignal::take() const noexcept {
+  bool any = false;
+  while (next_signal(fd_.get()) != 0)
+    any = true;
+  return any;
 }
 
 }  // namespace strictsend::app

@@ -49,4 +49,18 @@ class StopSignals {
   UniqueFd fd_;
 };
 
+/// SIGUSR1 as a descriptor: the request to open log files again, because they were renamed. To be
+/// made like StopSignals.
+class ReopenSignal {
+ public:
+  static Result<ReopenSignal> create();
+  /// Takes all that came; whether there was one.
+  [[nodiscard]] bool take() const noexcept;
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  explicit ReopenSignal(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
 }  // namespace strictsend::app

@@ -31,6 +31,14 @@ const FileAttributes& Snapshot::attributes() const noexcept {
   STRICTSEND_ASSERT(valid());
   return pagecache::snapshot_attributes(*state_);
 }
+Result<Snapshot> Snapshot::part(std::uint64_t offset, std::uint64_t length_bytes) const {
+  STRICTSEND_ASSERT(valid());
+  auto state = pagecache::snapshot_part(*state_, offset, length_bytes);
+  if (!state) return tl::unexpected(std::move(state.error()));
+  Snapshot part;
+  part.state_ = *state;
+  return part;
+}
 
 File::File() noexcept = default;
 File::File(const File&) noexcept = default;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/fuzz/http_fuzz.hpp"
+#include "tests/fuzz/smoke.hpp"
 
 namespace strictsend::test {
 namespace {
@@ -37,6 +38,24 @@ std::string piece(std::mt19937& random) {
       "Transfer-Encoding: chunked\r\n",
       "Expect: 100-continue\r\n",
       "X: y\r\n",
+      "Range: bytes=0-1\r\n",
+      "Range: bytes=0-0,-1\r\n",
+      "Range: bytes=0-0,1-",
+      "Range: bytes=9-\r\n",
+      "If-Range: \"tag3\"\r\n",
+      "If-Range: W/\"tag3\"\r\n",
+      "If-Match: \"tag3\"\r\n",
+      "If-None-Match: *\r\n",
+      "If-None-Match: \"tag0\", W/\"tag3\"\r\n",
+      "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+      "If-Unmodified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n",
+      "If-Modified-Since: Sun Nov  6 08:49:37 1994\r\n",
+      "5\r\nhello\r\n",
+      "0\r\n\r\n",
+      "Expect: more\r\n",
+      "PUT /abc HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+      "PUT /abc HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "PUT /abc HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
       "\r\n",
       "\n",
       "hello",
@@ -55,7 +74,7 @@ TEST(HttpFuzz, sentences_of_http_break_no_promise) {
   std::mt19937 random(1);
   std::size_t responses = 0;
   std::size_t files = 0;
-  for (int round = 0; round < 5'000; ++round) {
+  for (int round = 0; round < 8'000; ++round) {
     std::string input(1, static_cast<char>(random()));
     for (auto pieces = 1 + random() % 16; pieces > 0; --pieces)
       input += piece(random);
@@ -89,6 +108,43 @@ TEST(HttpFuzz, mutations_of_good_requests_break_no_promise) {
     files += play(input).files;
   }
   EXPECT_GT(files, 1'000U);
+}
+
+/// Field values and targets with one or two bytes wrong: the deeper half of their grammar.
+TEST(HttpFuzz, mutations_of_field_values_break_no_promise) {
+  const std::vector<std::string> good{
+      "bytes=0-0,5-9,-1",
+      "bytes=10-",
+      "Sun, 06 Nov 1994 08:49:37 GMT",
+      "Sunday, 06-Nov-94 08:49:37 GMT",
+      "Sun Nov  6 08:49:37 1994",
+      "\"a\", W/\"tag\", \"tag\"",
+      "/a/../b/%2e%2E/./c//d?e",
+      "http://host:80/a/..",
+      "[::1]:80",
+  };
+  std::mt19937 random(4);
+  for (int round = 0; round < 5'000; ++round) {
+    std::string value = good[random() % good.size()];
+    for (auto changes = 1 + random() % 2; changes > 0 && !value.empty(); --changes) {
+      const std::size_t at = random() % value.size();
+      if (random() % 2 == 0)
+        value[at] = "0123456789-,\"*/.% W"[random() % 19];
+      else
+        value.insert(at, 1, "0123456789-,\"*/.% W"[random() % 19]);
+    }
+    play(static_cast<char>(random()) + value);
+    play(static_cast<char>(random()) + ("GET /abc HTTP/1.1\r\nHost: a\r\nRange: " + value +
+                                        "\r\nIf-Range: " + value + "\r\n\r\n"));
+  }
+}
+
+TEST(HttpFuzz, the_corpus_breaks_no_promise) {
+  std::size_t responses = 0;
+  const std::size_t files = run_corpus(
+      FUZZ_CORPUS "/http", [&](const auto& bytes) { responses += fuzz_http(bytes).responses; });
+  EXPECT_GT(files, 10U);
+  EXPECT_GT(responses, files / 2);
 }
 
 TEST(HttpFuzz, noise_gets_no_file) {

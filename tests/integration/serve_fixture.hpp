@@ -43,7 +43,7 @@ class Serve : public ::testing::TestWithParam<const char*> {
   [[nodiscard]] bool over(std::string_view what) const { return what == GetParam(); }
 
   void start(const std::string& cache = "128M", std::vector<std::string> more = {}) {
-    std::vector<std::string> argv = {STRICTSEND_PROGRAM, "serve", "--root",      root_.path(),
+    std::vector<std::string> argv = {STRICTSEND_PROGRAM, "serve", "--root",      root_directory_,
                                      "--cache",          cache,   "--log-level", "warn",
                                      "--drain-timeout",  "1s"};
     argv.insert(argv.end(), more.begin(), more.end());
@@ -113,6 +113,7 @@ class Serve : public ::testing::TestWithParam<const char*> {
   std::vector<std::string> more_;  ///< options of every start
   std::string address6_;           ///< of the server too, where it must be told; empty: none
   TempDir root_;
+  std::string root_directory_ = root_.path();  ///< that is served
   std::optional<NetNamespacePair> network_;
   std::optional<ChildProcess> server_;
 

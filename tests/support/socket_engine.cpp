@@ -122,6 +122,8 @@ class SnapshotState {
   std::shared_ptr<CachedFile> file;
   std::shared_ptr<const std::string> bytes;
   FileAttributes attributes;
+  std::uint64_t offset = 0;
+  std::uint64_t length_bytes = 0;
 };
 
 }  // namespace pagecache
@@ -141,10 +143,19 @@ Snapshot::~Snapshot() {
   delete state_;
 }
 std::uint64_t Snapshot::offset() const noexcept {
-  return 0;
+  return state_->offset;
 }
 std::uint64_t Snapshot::length_bytes() const noexcept {
-  return state_->bytes->size();
+  return state_->length_bytes;
+}
+Result<Snapshot> Snapshot::part(std::uint64_t offset, std::uint64_t length_bytes) const {
+  const std::uint64_t end = state_->offset + state_->length_bytes;
+  const std::uint64_t begin = std::clamp(offset, state_->offset, end);
+  ++fake::snapshot_count;
+  Snapshot part;
+  part.state_ = new SnapshotState{state_->file, state_->bytes, state_->attributes, begin,
+                                  std::min(length_bytes, end - begin)};
+  return part;
 }
 const FileAttributes& Snapshot::attributes() const noexcept {
   return state_->attributes;
@@ -170,7 +181,10 @@ std::uint64_t File::size_bytes() const {
 
 class SnapshotAccess {
  public:
-  static const std::string& bytes(const Snapshot& snapshot) { return *snapshot.state_->bytes; }
+  static std::string_view bytes(const Snapshot& snapshot) {
+    return std::string_view(*snapshot.state_->bytes)
+        .substr(snapshot.offset(), snapshot.length_bytes());
+  }
 };
 
 class Engine::Impl {
@@ -346,12 +360,12 @@ void Engine::Impl::read_from(Connection& c) {
 void Engine::Impl::write_to(Connection& c) {
   while (!c.outputs.empty()) {
     Output& out = c.outputs.front();
-    const std::string empty;
-    const std::string& body = out.snapshot.valid() ? SnapshotAccess::bytes(out.snapshot) : empty;
+    const std::string_view body =
+        out.snapshot.valid() ? SnapshotAccess::bytes(out.snapshot) : std::string_view();
     const std::size_t total = out.header.size() + body.size();
     while (out.sent < total) {
       const bool in_header = out.sent < out.header.size();
-      const std::string& part = in_header ? out.header : body;
+      const std::string_view part = in_header ? std::string_view(out.header) : body;
       const std::size_t at = in_header ? out.sent : out.sent - out.header.size();
       const ssize_t n =
           ::send(c.fd.get(), part.data() + at, part.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -520,7 +534,8 @@ Result<Snapshot> Engine::freeze(File& file, std::uint64_t, std::uint64_t) {
   }
   ++fake::snapshot_count;
   Snapshot snapshot;
-  snapshot.state_ = new SnapshotState{file.impl_, cached.bytes, cached.attributes};
+  snapshot.state_ =
+      new SnapshotState{file.impl_, cached.bytes, cached.attributes, 0, cached.bytes->size()};
   return snapshot;
 }
 

@@ -359,6 +359,73 @@ TEST_F(CacheCoreTest, sync_takes_the_dirty_pages_over_once) {
   core->release(*second);
 }
 
+TEST_F(CacheCoreTest, a_part_is_of_its_snapshots_instant_and_lives_on_without_it) {
+  make(8);
+  SnapshotState* whole = freeze();
+  api_write(*file, 2, b);
+  SnapshotState* later = freeze();
+  api_write(*file, 3, c);
+
+  // Taken after both writes, from a byte within page 2 to one within page 4.
+  const auto part = core->part(*whole, 2 * page_bytes + 10, 2 * page_bytes);
+  ASSERT_TRUE(part.has_value());
+  EXPECT_EQ((*part)->offset, 2 * page_bytes + 10);
+  EXPECT_EQ((*part)->end_offset, 4 * page_bytes + 10);
+  EXPECT_EQ((*part)->attributes.entity_tag, whole->attributes.entity_tag);
+  core->release(whole);
+  core->release(later);
+  api_write(*file, 4, c);
+  // The guard has collected what nobody needs by then.
+  while (core->snapshots().outside() != 1)
+    std::this_thread::yield();
+  for (const std::uint32_t page : {2U, 3U, 4U})
+    EXPECT_EQ(first_byte(*core, **part, page), a) << page;
+  core->release(*part);
+}
+
+TEST_F(CacheCoreTest, a_part_is_cut_to_its_snapshots_range) {
+  make(4);
+  const auto range = core->freeze(file, page_bytes, page_bytes);
+  ASSERT_TRUE(range.has_value());
+  const auto part = core->part(**range, 0, ~std::uint64_t{0});
+  ASSERT_TRUE(part.has_value());
+  EXPECT_EQ((*part)->offset, page_bytes);
+  EXPECT_EQ((*part)->end_offset, 2 * page_bytes);
+  const auto beyond = core->part(**range, 3 * page_bytes, 1);
+  ASSERT_TRUE(beyond.has_value());
+  EXPECT_EQ((*beyond)->offset, (*beyond)->end_offset);
+  core->release(*beyond);
+  core->release(*part);
+  core->release(*range);
+}
+
+TEST_F(CacheCoreTest, there_is_no_part_of_a_snapshot_that_was_given_up) {
+  CacheConfig config;
+  config.writer_wait_limit = milliseconds(5);
+  make(32, 4, config);
+  SnapshotState* stalled = freeze();
+  for (std::uint32_t page = 0; page < 16; ++page)
+    api_write(*file, page, b);
+  const auto part = core->part(*stalled, 0, page_bytes);
+  ASSERT_FALSE(part.has_value());
+  EXPECT_EQ(part.error().errno_value, ECANCELED);
+  core->release(stalled);
+}
+
+TEST_F(CacheCoreTest, a_part_is_audited_too) {
+  CacheConfig config;
+  config.audit = true;
+  make(8, 64, config);
+  SnapshotState* whole = freeze();
+  const auto part = core->part(*whole, 3 * page_bytes, 2 * page_bytes);
+  ASSERT_TRUE(part.has_value());
+  EXPECT_EQ((*part)->audit_sums.size(), 2U);
+  core->release(whole);
+  core->release(*part);
+  ASSERT_TRUE(core->settle(seconds(20)));
+  EXPECT_EQ(core->stats().audit_failures, 0U);
+}
+
 TEST_F(CacheCoreTest, too_many_snapshots_are_refused) {
   CacheConfig config;
   config.snapshots_max = 2;

@@ -175,7 +175,7 @@ TEST(ServeOptions, are_all_understood) {
   EXPECT_EQ(options->engine.cache_bytes, 512U << 20);
   EXPECT_EQ(options->engine.tx_form, TxForm::linear);
   EXPECT_EQ(options->engine.max_connections, 10'000U);
-  EXPECT_EQ(options->engine.max_splices, 20'000U);
+  EXPECT_EQ(options->engine.max_splices, 40'000U);
   EXPECT_EQ(options->engine.idle_timeout_ms, 10'000U);
   EXPECT_EQ(options->server.limits.idle_timeout, 5s);
   EXPECT_EQ(options->server.limits.request_timeout, 2s);
@@ -206,7 +206,8 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--tx", "fast"}, "fragments, linear or auto"},
            {{"--offloads", "some"}, "--offloads: \"some\" says nothing about offloads"},
            {{"--max-connections", "0"}, "--max-connections"},
-           {{"--max-connections", "500001"}, "whole number from 1 to 500000"},
+           {{"--put-limit", "5M"}, "without --allow-put"},
+           {{"--max-connections", "250001"}, "whole number from 1 to 250000"},
            {{"--idle-timeout", "0"}, "--idle-timeout"},
            {{"--request-timeout", "x"}, "--request-timeout"},
            {{"--log-level", "loud"}, "trace, debug, info"},

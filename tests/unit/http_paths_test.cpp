@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -78,7 +79,15 @@ TEST_F(PathsTest, no_spelling_of_dot_dot_leaves_the_root) {
        {"/../secret", "/%2e%2e/secret", "/.%2E/secret", "/dir/../../secret", "/..%2fsecret",
         "/%2e%2e%2fsecret", "//../secret", "/dir/%2e%2e/%2e%2e/secret", "/./../secret",
         "/../root/file.txt", "http://host/../secret", "/..", "/../../../../../../etc/passwd"})
-    EXPECT_EQ(status_of(target), 403) << target;
+    EXPECT_EQ(status_of(target), 400) << target;
+}
+
+TEST_F(PathsTest, the_kernel_lets_no_dot_dot_leave_the_root_either) {
+  for (const char* path : {"../secret", "dir/../../secret", "..", "dir/../../root/file.txt"}) {
+    const auto found = serve::FileResolver::create(outer_.at("root"))->find(path);
+    ASSERT_FALSE(found.has_value()) << path;
+    EXPECT_EQ(found.error().status, 403) << path;
+  }
 }
 
 TEST_F(PathsTest, an_escape_that_is_escaped_is_a_name) {
@@ -100,9 +109,45 @@ TEST_F(PathsTest, what_is_not_there_is_not_found) {
     EXPECT_EQ(status_of(target), 404) << target;
 }
 
-TEST_F(PathsTest, directories_are_not_listed) {
-  for (const char* target : {"/", "/dir", "/dir/", "/.", "/dir/.."})
+TEST_F(PathsTest, a_directory_without_an_index_is_not_listed) {
+  for (const char* target : {"/", "/dir/", "/.", "/dir/.."})
     EXPECT_EQ(status_of(target), 403) << target;
+}
+
+TEST_F(PathsTest, a_directory_without_a_slash_is_redirected) {
+  EXPECT_EQ(status_of("/dir"), 301);
+}
+
+TEST_F(PathsTest, a_directory_is_its_index) {
+  outer_.file("root/dir/index.html", "the index");
+  EXPECT_EQ(status_of("/dir/"), 200);
+  EXPECT_EQ(body_, "the index");
+  outer_.file("root/index.html", "the root's index");
+  EXPECT_EQ(status_of("/"), 200);
+  EXPECT_EQ(body_, "the root's index");
+}
+
+TEST_F(PathsTest, an_index_that_leads_out_of_the_root_is_forbidden) {
+  outer_.link("root/dir/index.html", "../../secret");
+  EXPECT_EQ(status_of("/dir/"), 403);
+}
+
+TEST_F(PathsTest, an_index_that_is_a_directory_is_none) {
+  std::filesystem::create_directories(outer_.at("root/dir/index.html"));
+  EXPECT_EQ(status_of("/dir/"), 403);
+  EXPECT_EQ(status_of("/dir/index.html"), 301);
+  EXPECT_EQ(status_of("/dir/index.html/"), 403);
+}
+
+TEST_F(PathsTest, what_is_listed_is_what_can_be_asked_for) {
+  ASSERT_EQ(::mkfifo(outer_.at("root/fifo").c_str(), 0644), 0);
+  outer_.file("root/.hidden", "x");
+  const auto entries = serve::FileResolver::create(outer_.at("root"))->list("./");
+  ASSERT_TRUE(entries.has_value());
+  std::set<std::string> names;
+  for (const ListingEntry& entry : *entries)
+    names.insert(entry.name + (entry.is_directory ? "/" : ""));
+  EXPECT_EQ(names, (std::set<std::string>{"dir/", "file.txt", "in"}));
 }
 
 TEST_F(PathsTest, a_fifo_is_refused_without_being_opened) {
@@ -134,7 +179,7 @@ TEST_F(PathsTest, a_name_that_means_another_file_by_now_is_not_opened) {
   const auto identity = resolver->find("file.txt");
   ASSERT_TRUE(identity.has_value());
   std::filesystem::rename(outer_.at("root/dir/file.txt"), outer_.at("root/file.txt"));
-  const auto fd = resolver->open("file.txt", *identity);
+  const auto fd = resolver->open("file.txt", identity->identity);
   ASSERT_FALSE(fd.has_value());
   EXPECT_EQ(fd.error().status, 404);
 }

@@ -17,6 +17,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include "apps/http/listing.hpp"
+#include "apps/http/mime.hpp"
 #include "apps/http/session.hpp"
 #include "apps/http/target.hpp"
 #include "apps/serve/file_resolver.hpp"
@@ -62,16 +64,20 @@ class ManualClock final : public Clock {
 /// A file's bytes in memory.
 class MemoryRepresentation final : public Representation {
  public:
-  MemoryRepresentation(std::string bytes, std::int64_t mtime_s) : bytes_(std::move(bytes)) {
+  MemoryRepresentation(std::string bytes, std::int64_t mtime_s,
+                       std::string_view media_type = "application/octet-stream")
+      : bytes_(std::move(bytes)), media_type_(media_type) {
     attributes_.size_bytes = bytes_.size();
     attributes_.mtime_ns = mtime_s * 1'000'000'000;
     attributes_.entity_tag = "tag" + std::to_string(bytes_.size());
   }
   [[nodiscard]] const FileAttributes& attributes() const override { return attributes_; }
+  [[nodiscard]] std::string_view media_type() const override { return media_type_; }
   [[nodiscard]] const std::string& bytes() const { return bytes_; }
 
  private:
   std::string bytes_;
+  std::string_view media_type_;
   FileAttributes attributes_;
 };
 
@@ -91,9 +97,14 @@ class MemoryStream final : public Stream {
       return next_outcome;
     }
     statuses.push_back(response.status);
-    messages.push_back(response.head);
-    if (response.body != nullptr)
-      messages.back() += dynamic_cast<MemoryRepresentation&>(*response.body).bytes();
+    messages.emplace_back();
+    for (const Piece& piece : response.pieces) {
+      messages.back() += piece.text;
+      if (piece.range.length() == 0) continue;
+      messages.back() += dynamic_cast<MemoryRepresentation&>(*response.body)
+                             .bytes()
+                             .substr(piece.range.begin, piece.range.length());
+    }
     outgoing += messages.back();
     response.body.reset();
     ++unreleased;
@@ -120,9 +131,10 @@ class QueuedFiles final : public FileRequests {
   void request_file(const std::string& path) override { wanted.push_back(path); }
 
   [[nodiscard]] Resolution resolve(const std::string& path) const {
-    auto identity = resolver_.find(path);
-    if (!identity) return tl::unexpected(identity.error());
-    auto fd = resolver_.open(path, *identity);
+    auto found = resolver_.find(path);
+    if (!found) return tl::unexpected(found.error());
+    if (found->is_directory) return list(found->path);
+    auto fd = resolver_.open(found->path, found->identity);
     if (!fd) return tl::unexpected(fd.error());
     std::string bytes;
     char block[4096];
@@ -130,13 +142,55 @@ class QueuedFiles final : public FileRequests {
       bytes.append(block, static_cast<std::size_t>(n));
     struct stat status {};
     ::fstat(fd->get(), &status);
-    return std::make_unique<MemoryRepresentation>(std::move(bytes), status.st_mtim.tv_sec);
+    return std::make_unique<MemoryRepresentation>(std::move(bytes), status.st_mtim.tv_sec,
+                                                  media_type(found->path));
   }
 
   std::deque<std::string> wanted;
+  bool listing = false;
 
  private:
+  [[nodiscard]] Resolution list(const std::string& path) const {
+    if (!listing) return tl::unexpected(Refusal{403, "Not listed."});
+    return std::make_unique<PageRepresentation>(listing_page(path, resolver_.list(path).value()));
+  }
   serve::FileResolver resolver_;
+};
+
+/// Keeps what is stored in memory, and answers when the test says so.
+class QueuedUploads final : public Uploads {
+ public:
+  void begin_upload(const std::string& path, const Conditions&) override {
+    current = path;
+    bytes.clear();
+    wanted.push_back(UploadProgress::ready);
+  }
+  void write_upload(std::string more) override {
+    bytes += more;
+    wanted.push_back(UploadProgress::ready);
+  }
+  void finish_upload() override {
+    const bool replaced = !stored.insert_or_assign(current, bytes).second;
+    wanted.push_back(replaced ? UploadProgress::replaced : UploadProgress::created);
+  }
+  void abandon_upload() override {
+    ++abandoned;
+    wanted.clear();
+  }
+  /// The next answer; a refusal if the test wants one.
+  [[nodiscard]] UploadOutcome take() {
+    const UploadProgress progress = wanted.front();
+    wanted.pop_front();
+    if (refusal) return tl::unexpected(*refusal);
+    return progress;
+  }
+
+  std::deque<UploadProgress> wanted;
+  std::string current;
+  std::string bytes;
+  std::map<std::string, std::string> stored;
+  int abandoned = 0;
+  std::optional<Refusal> refusal;
 };
 
 /// A response as a client reads it off the stream.
@@ -164,7 +218,9 @@ inline std::optional<ParsedResponse> take_response(std::string& bytes, bool to_h
     response.fields[line.substr(0, colon)] = line.substr(colon + 2);
     at = line_end;
   }
-  const std::size_t length = to_head ? 0 : std::stoul(response.fields.at("Content-Length"));
+  const bool bodiless =
+      to_head || response.status == 100 || response.status == 204 || response.status == 304;
+  const std::size_t length = bodiless ? 0 : std::stoul(response.fields.at("Content-Length"));
   if (bytes.size() < end + 4 + length) return std::nullopt;
   response.body = bytes.substr(end + 4, length);
   bytes.erase(0, end + 4 + length);
@@ -174,8 +230,9 @@ inline std::optional<ParsedResponse> take_response(std::string& bytes, bool to_h
 /// A session with everything around it, driven by a test.
 class Conversation {
  public:
-  explicit Conversation(const TemporaryRoot& root, const SessionLimits& limits = {})
-      : files(root.path()), session(stream, files, clock, limits) {}
+  explicit Conversation(const TemporaryRoot& root, const SessionLimits& limits = {},
+                        bool allow_put = false)
+      : files(root.path()), session(stream, files, allow_put ? &uploads : nullptr, clock, limits) {}
 
   /// The client sends; files are found and responses taken until nothing moves any more.
   Conversation& say(std::string_view bytes) {
@@ -194,9 +251,10 @@ class Conversation {
     session.on_released();
   }
   void settle() {
-    while (!files.wanted.empty() || stream.unreleased > 0) {
+    while (!files.wanted.empty() || !uploads.wanted.empty() || stream.unreleased > 0) {
       while (!files.wanted.empty())
         resolve_one();
+      if (!uploads.wanted.empty()) session.on_upload(uploads.take());
       if (stream.unreleased > 0) release_one();
     }
   }
@@ -213,6 +271,7 @@ class Conversation {
   ManualClock clock;
   MemoryStream stream;
   QueuedFiles files;
+  QueuedUploads uploads;
   Session session;
 };
 

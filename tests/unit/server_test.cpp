@@ -6,9 +6,11 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
@@ -201,6 +204,173 @@ TEST_F(ServerTest, a_file_that_was_replaced_by_another_is_not_served_from_the_ca
   EXPECT_EQ(client.say(get("/hello.txt")).hear().body, "another file\n");
   std::filesystem::remove(root_.at("hello.txt"));
   EXPECT_EQ(client.say(get("/hello.txt")).hear().status, 404);
+}
+
+/// Every tenth byte of a file, as far as one request may ask for them.
+std::string many_ranges() {
+  std::string field = "Range: bytes=0-0";
+  for (std::size_t i = 1; i < http::ranges_max; ++i)
+    field += fmt::format(",{0}-{0}", i * 10);
+  return field + "\r\n";
+}
+
+TEST_F(ServerTest, ranges_are_parts_of_one_snapshot) {
+  root_.file("digits", "0123456789");
+  start();
+  Client client;
+  client.say(get("/digits", "Range: bytes=3-5\r\n") + get("/digits", "Range: bytes=8-,0-1\r\n") +
+             get("/digits"));
+  EXPECT_EQ(client.hear().body, "345");
+  const std::string parts = client.hear().body;
+  EXPECT_NE(parts.find("bytes 8-9/10\r\n\r\n89\r\n"), std::string::npos) << parts;
+  EXPECT_NE(parts.find("bytes 0-1/10\r\n\r\n01\r\n"), std::string::npos) << parts;
+  EXPECT_EQ(client.hear().body, "0123456789");
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 3U);
+}
+
+TEST_F(ServerTest, responses_of_many_pieces_take_turns_and_keep_their_order) {
+  std::string bytes;
+  for (std::size_t i = 0; i < http::ranges_max * 10; ++i)
+    bytes += static_cast<char>('a' + i / 10 % 26);
+  root_.file("many", bytes);
+  start();
+  Client client;
+  for (int round = 0; round < 3; ++round) {
+    fake::refuse_submits(round * 5);
+    client.say(get("/many", many_ranges()) + get("/missing") + get("/many", many_ranges()));
+    for (const int status : {206, 404, 206}) {
+      const ParsedResponse r = client.hear();
+      EXPECT_EQ(r.status, status);
+      if (status == 404) continue;
+      std::size_t at = 0;
+      for (std::size_t i = 0; i < http::ranges_max; ++i) {
+        const std::string part =
+            fmt::format("bytes {0}-{0}/{1}\r\n\r\n{2}\r\n--", i * 10, bytes.size(), bytes[i * 10]);
+        at = r.body.find(part, at);
+        ASSERT_NE(at, std::string::npos) << i;
+      }
+    }
+  }
+  EXPECT_LE(engine_->stats().splices_submitted, 3 * (2 * (http::ranges_max + 1) + 1));
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 6U);
+  EXPECT_EQ(counters_.requests_refused, 3U);
+}
+
+TEST_F(ServerTest, a_client_that_goes_between_ranges_is_counted_once) {
+  root_.file("many", std::string(8U << 20, 'm'));
+  start();
+  Client client;
+  std::string field = "Range: bytes=0-1000000";
+  for (int i = 1; i < 7; ++i)
+    field += fmt::format(",{}-{}", i * 1'000'001, (i + 1) * 1'000'001 - 1);
+  client.say(get("/many", field + "\r\n"));
+  wait_until([] { return fake::snapshots() > 1; });
+  client.go();
+  wait_until([] { return fake::snapshots() == 0; });
+  stop();
+  EXPECT_EQ(counters_.requests_cut, 1U);
+  EXPECT_EQ(counters_.requests_ok, 0U);
+}
+
+TEST_F(ServerTest, directories_are_listed_where_that_is_wanted) {
+  for (int i = 0; i < 2'000; ++i)
+    root_.file(fmt::format("dir/file-with-a-rather-long-name-{:04}", i), "");
+  config_.store.listing = true;
+  start();
+  Client client;
+  EXPECT_EQ(client.say(get("/dir")).hear().status, 301);
+  const ParsedResponse r = client.say(get("/dir/")).hear();
+  EXPECT_EQ(r.status, 200);
+  EXPECT_GT(r.body.size(), std::size_t{3} * Splice::max_inline_bytes);
+  EXPECT_NE(r.body.find("file-with-a-rather-long-name-0999"), std::string::npos);
+  EXPECT_TRUE(r.body.ends_with("</html>\n"));
+}
+
+std::string put(const std::string& target, const std::string& body,
+                const std::string& fields = {}) {
+  return "PUT " + target +
+         " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         fields + "\r\n" + body;
+}
+
+TEST_F(ServerTest, what_is_stored_is_served_and_who_is_downloading_keeps_the_old_version) {
+  config_.allow_put = true;
+  start();
+  Client downloading;
+  downloading.say(get("/big.bin"));
+  wait_until([] { return fake::snapshots() == 1; });
+  Client client;
+  EXPECT_EQ(client.say(put("/big.bin", std::string(100'000, 'n'))).hear().status, 204);
+  EXPECT_EQ(client.say(get("/big.bin")).hear().body, std::string(100'000, 'n'));
+  EXPECT_EQ(downloading.hear().body, std::string(8U << 20, 'b'));
+  EXPECT_EQ(client.say(put("/new", "fresh", "Expect: 100-continue\r\n")).hear().status, 201);
+  EXPECT_EQ(client.say(get("/new")).hear().body, "fresh");
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 5U);
+}
+
+TEST_F(ServerTest, stores_only_what_the_conditions_want) {
+  config_.allow_put = true;
+  start();
+  Client client;
+  const std::string tag = client.say(get("/hello.txt")).hear().fields.at("ETag");
+  EXPECT_EQ(client.say(put("/hello.txt", "x", "If-None-Match: *\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(put("/hello.txt", "x", "If-Match: \"other\"\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(put("/none", "x", "If-Match: *\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(get("/hello.txt")).hear().body, "hello, world\n");
+  EXPECT_EQ(client.say(put("/hello.txt", "x", "If-Match: " + tag + "\r\n")).hear().status, 204);
+  EXPECT_EQ(client.say(put("/hello.txt", "y", "If-Match: " + tag + "\r\n")).hear().status, 412);
+  EXPECT_EQ(client.say(put("/none", "x", "If-None-Match: *\r\n")).hear().status, 201);
+}
+
+TEST_F(ServerTest, of_clients_that_create_the_same_file_one_wins) {
+  config_.allow_put = true;
+  start();
+  std::vector<std::thread> clients;
+  std::atomic<int> created{0};
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([i, &created] {
+      Client client;
+      const int status = client
+                             .say(put("/prize", std::string(10'000, static_cast<char>('a' + i)),
+                                      "If-None-Match: *\r\n"))
+                             .hear()
+                             .status;
+      EXPECT_TRUE(status == 201 || status == 412) << status;
+      created += status == 201 ? 1 : 0;
+    });
+  }
+  for (std::thread& client : clients)
+    client.join();
+  EXPECT_EQ(created, 1);
+  EXPECT_EQ(std::filesystem::file_size(root_.at("prize")), 10'000U);
+}
+
+TEST_F(ServerTest, a_client_that_goes_during_its_put_leaves_nothing_behind) {
+  config_.allow_put = true;
+  start();
+  const auto files = [this] {
+    return std::distance(std::filesystem::directory_iterator(root_.path()), {});
+  };
+  const auto before = files();
+  Client client;
+  client.say("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" +
+             std::string(50'000, 'x'));
+  wait_until([&] { return files() == before + 1; });
+  client.go();
+  wait_until([&] { return files() == before; });
+  Client stuck;
+  stuck.say("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx");
+  wait_until([&] { return files() == before + 1; });
+  config_.drain_timeout = 300ms;
+  server_->request_stop();
+  server_->request_stop();
+  stuck.go();
+  join();
+  EXPECT_EQ(files(), before);
+  EXPECT_EQ(counters_.requests_cut, 2U);
 }
 
 TEST_F(ServerTest, a_slow_load_stops_nobody_else) {
@@ -404,6 +574,29 @@ TEST_F(ServerTest, an_observer_learns_each_submits_interval) {
     EXPECT_LE(seen.freeze_began, after);
     EXPECT_TRUE(seen.released);
   }
+}
+
+TEST_F(ServerTest, each_response_has_its_line_in_the_access_log_once) {
+  auto log = AccessLog::open(root_.at("access.log"));
+  ASSERT_TRUE(log);
+  config_.access_log = log->get();
+  start();
+  Client client;
+  client.say(get("/hello.txt", "User-Agent: test/1\r\n") + get("/hello.txt", many_ranges()) +
+             get("/missing"));
+  for (int i = 0; i < 3; ++i)
+    client.hear();
+  stop();
+  log->reset();
+  std::ifstream file(root_.at("access.log"));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);)
+    lines.push_back(line);
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_NE(lines[0].find("\"GET /hello.txt HTTP/1.1\" 200 13 \"-\" \"test/1\""), std::string::npos)
+      << lines[0];
+  EXPECT_NE(lines[1].find(" 206 "), std::string::npos) << lines[1];
+  EXPECT_NE(lines[2].find("\"GET /missing HTTP/1.1\" 404 "), std::string::npos) << lines[2];
 }
 
 TEST_F(ServerTest, many_clients_at_once_each_get_their_own) {

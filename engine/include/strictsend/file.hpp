@@ -49,6 +49,12 @@ class STRICTSEND_API Snapshot {
   [[nodiscard]] std::uint64_t length_bytes() const noexcept;  ///< of the range; 0 for an empty file
   [[nodiscard]] const FileAttributes& attributes() const noexcept;
 
+  /// Another snapshot of the same instant: of [offset, offset + length) of the *file*, as far as
+  /// this one covers it. The two do not need each other from then on, so that a range can be sent
+  /// without keeping the rest, and several ranges are of one instant. Writes nothing, protects
+  /// nothing. ENOBUFS: too many snapshots are live. ECANCELED: this one was given up for a writer.
+  [[nodiscard]] Result<Snapshot> part(std::uint64_t offset, std::uint64_t length_bytes) const;
+
  private:
   friend class Engine;
   friend class SnapshotAccess;
