@@ -128,6 +128,7 @@ http::SendOutcome Connection::refused(const Error& error) {
 }
 
 void Connection::flush() {
+  if (aborted_) return;
   while (!outgoing_.empty() && splices_out_ < connection_splices_max) {
     Outgoing& outgoing = outgoing_.front();
     const Result<std::uint64_t> submitted = outgoing.submit(context_.engine);
@@ -137,7 +138,7 @@ void Connection::flush() {
       continue;
     }
     const int error = submitted.error().errno_value;
-    if ((error == EAGAIN || error == ENOBUFS) && !outgoing.file_is_lost()) {
+    if (error == EAGAIN || error == ENOBUFS) {
       context_.blocked.push_back(id_);
       return;
     }
@@ -146,6 +147,7 @@ void Connection::flush() {
     abort();
     return;
   }
+  if (closing_ && outgoing_.empty()) close();
 }
 
 void Connection::on_released(bool response_ended) {
@@ -160,11 +162,15 @@ void Connection::on_send_possible() {
 }
 
 void Connection::close() {
+  // Behind what is queued in the engine it would come, but not behind what waits here.
+  closing_ = !outgoing_.empty();
+  if (closing_) return;
   // ENOTCONN: the peer was faster.
   static_cast<void>(context_.engine.close(id_));
 }
 
 void Connection::abort() {
+  aborted_ = true;
   static_cast<void>(context_.engine.abort(id_));
 }
 

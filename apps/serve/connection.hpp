@@ -75,6 +75,8 @@ class Connection final : private http::Stream, private http::FileRequests, priva
   const ConnectionId id_;
   const IpAddress peer_address_;
   const std::string peer_;         ///< for the log
+  bool aborted_ = false;           // what waits to be sent does so in vain
+  bool closing_ = false;           // once that has gone
   std::deque<Outgoing> outgoing_;  // not submitted whole; responses_max of them at most
   std::size_t splices_out_ = 0;
   http::Session session_;  // refers to *this as its stream

@@ -43,14 +43,18 @@ Result<std::uint64_t> Outgoing::submit(Engine& engine) {
   splice.header = std::as_bytes(std::span(piece.text));
   splice.user_data = key_;
   const bool has_range = piece.range.length() > 0;
-  if (has_range) {
-    Result<Snapshot> part = take_part(piece.range);
+  const bool is_last_use = has_range && ranges_left_ == 1 && piece.range.begin == 0 &&
+                           piece.range.end == whole_.length_bytes();
+  if (is_last_use) {
+    splice.snapshot = std::move(whole_);
+  } else if (has_range) {
+    Result<Snapshot> part = whole_.part(piece.range.begin, piece.range.length());
     if (!part) return tl::unexpected(std::move(part.error()));
     splice.snapshot = std::move(*part);
   }
   Result<std::uint64_t> id = engine.submit(std::move(splice));
   if (!id) {
-    file_is_lost_ = has_range && !whole_.valid();
+    if (is_last_use) whole_ = std::move(splice.snapshot);  // for the next try
     return id;
   }
   piece.text = std::string();
@@ -58,12 +62,6 @@ Result<std::uint64_t> Outgoing::submit(Engine& engine) {
   // Writers need preserve nothing more than what is on its way.
   if (has_range && --ranges_left_ == 0) whole_ = Snapshot();
   return id;
-}
-
-Result<Snapshot> Outgoing::take_part(const http::ByteRange& range) {
-  const bool is_whole = range.begin == 0 && range.end == whole_.length_bytes();
-  if (is_whole && ranges_left_ == 1) return std::move(whole_);
-  return whole_.part(range.begin, range.length());
 }
 
 }  // namespace strictsend::serve

@@ -24,22 +24,17 @@ class Outgoing {
   [[nodiscard]] std::size_t pieces_left() const { return pieces_.size() - next_; }
   [[nodiscard]] std::uint64_t key() const { return key_; }
 
-  /// Submits the next piece; the splice's id. EAGAIN or ENOBUFS: later again, unless
-  /// `file_is_lost`. Anything else: the connection is gone, or what was to be sent is (ECANCELED).
+  /// Submits the next piece; the splice's id. EAGAIN or ENOBUFS: later again. Anything else: the
+  /// connection is gone, or what was to be sent is (ECANCELED).
   Result<std::uint64_t> submit(Engine& engine);
-  /// The snapshot went with a submit that was refused: the response cannot be sent any more.
-  [[nodiscard]] bool file_is_lost() const { return file_is_lost_; }
 
  private:
-  [[nodiscard]] Result<Snapshot> take_part(const http::ByteRange& range);
-
   ConnectionId connection_;
   std::uint64_t key_;
   std::vector<http::Piece> pieces_;
   std::size_t next_ = 0;
   Snapshot whole_;  // not valid where no range is left
   std::size_t ranges_left_ = 0;
-  bool file_is_lost_ = false;
 };
 
 }  // namespace strictsend::serve

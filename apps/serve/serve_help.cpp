@@ -106,9 +106,9 @@ OPTIONS
 
     --cache SIZE
         Memory for files, spare pages for writers included; 512M, 4G. It is taken at the
-        start. Files larger than half of it are read from the disk as they are sent: change
-        such a file by replacing it (write a new one, rename it), for a download that has
-        not read all of it when it is changed in place is cut off. A file for which there is
+        start. Files larger than half of it are read from the disk as they are sent. Change
+        such a file by replacing it (write a new one, rename it): a download that has not
+        read all of it when it is changed in place is cut off. A file for which there is
         no room while others are being sent gets 503. Default: 1G.
 
     --tx fragments|linear|auto

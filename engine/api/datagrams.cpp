@@ -169,7 +169,7 @@ Result<void> Engine::Impl::end(DatagramFlowId id, AnyFlow::RequestBit bit, const
   return {};
 }
 
-Result<std::uint64_t> Engine::Impl::submit(DatagramSplice splice) {
+Result<std::uint64_t> Engine::Impl::submit(DatagramSplice&& splice) {
   const std::size_t header_bytes = splice.header.size();
   const std::uint64_t file_bytes = splice.snapshot.valid() ? splice.snapshot.length_bytes() : 0;
   if (header_bytes > DatagramSplice::max_header_bytes)

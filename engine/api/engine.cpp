@@ -83,10 +83,10 @@ Result<Snapshot> Engine::freeze(File& file, std::uint64_t offset, std::uint64_t 
   return snapshot;
 }
 
-Result<std::uint64_t> Engine::submit(Splice splice) {
+Result<std::uint64_t> Engine::submit(Splice&& splice) {
   return impl_->submit(std::move(splice));
 }
-Result<std::uint64_t> Engine::submit(DatagramSplice splice) {
+Result<std::uint64_t> Engine::submit(DatagramSplice&& splice) {
   return impl_->submit(std::move(splice));
 }
 Result<void> Engine::cancel(std::uint64_t splice_id) {

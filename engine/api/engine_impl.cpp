@@ -133,7 +133,7 @@ Result<void> Engine::Impl::end(ConnectionId id, Flow::RequestBit bit, const char
   return {};
 }
 
-Result<std::uint64_t> Engine::Impl::submit(Splice splice) {
+Result<std::uint64_t> Engine::Impl::submit(Splice&& splice) {
   const std::size_t inline_bytes = splice.header.size() + splice.trailer.size();
   const std::uint64_t file_bytes = splice.snapshot.valid() ? splice.snapshot.length_bytes() : 0;
   if (inline_bytes > Splice::max_inline_bytes) {

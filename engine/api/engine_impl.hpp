@@ -41,10 +41,10 @@ class __attribute__((visibility("hidden"))) Engine::Impl {
   std::size_t poll(std::span<Event> events);
   Result<std::size_t> receive(ConnectionId id, std::span<std::byte> into);
   Result<void> end(ConnectionId id, engine::Flow::RequestBit bit, const char* operation);
-  Result<std::uint64_t> submit(Splice splice);
+  Result<std::uint64_t> submit(Splice&& splice);
   Result<DatagramFlowId> open_datagram_flow(const DatagramFlowConfig& config);
   Result<void> end(DatagramFlowId id, engine::AnyFlow::RequestBit bit, const char* operation);
-  Result<std::uint64_t> submit(DatagramSplice splice);
+  Result<std::uint64_t> submit(DatagramSplice&& splice);
   Result<void> cancel(std::uint64_t splice_id);
   [[nodiscard]] EngineStats stats() const;
   [[nodiscard]] std::uint32_t queue_count() const { return ring_->size(); }

@@ -207,7 +207,7 @@ TEST_P(NginxComparison, the_same_requests_get_the_same_answers_but_for_those_tha
       continue;
     }
     EXPECT_NE(our_answers, nginx_answers) << "no difference any more";
-    ASSERT_FALSE(our_answers.list.empty());
+    ASSERT_FALSE(our_answers.list.empty()) << server_->output();
     EXPECT_EQ(our_answers.list.front().substr(0, 3), std::to_string(request.our_status))
         << our_answers;
     EXPECT_NE(page.find(request.difference), std::string::npos)

@@ -539,7 +539,7 @@ Result<Snapshot> Engine::freeze(File& file, std::uint64_t, std::uint64_t) {
   return snapshot;
 }
 
-Result<std::uint64_t> Engine::submit(Splice splice) {
+Result<std::uint64_t> Engine::submit(Splice&& splice) {
   const std::lock_guard lock(impl_->mutex);
   if (fake::submit_refusals > 0) {
     --fake::submit_refusals;
@@ -548,6 +548,7 @@ Result<std::uint64_t> Engine::submit(Splice splice) {
   }
   Impl::Connection* c = impl_->find(splice.connection);
   if (c == nullptr) return fail("submit", ENOTCONN);
+  if (c->closing || c->aborted) return fail("submit", EPIPE);
   const auto* header = reinterpret_cast<const char*>(splice.header.data());
   if (splice.snapshot.valid()) impl_->counted.payload_bytes_sent += splice.snapshot.length_bytes();
   c->outputs.push_back(

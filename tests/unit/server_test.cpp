@@ -214,6 +214,34 @@ std::string many_ranges() {
   return field + "\r\n";
 }
 
+TEST_F(ServerTest, a_response_of_many_pieces_arrives_whole_before_the_connection_closes) {
+  root_.file("many", std::string(http::ranges_max * 10, 'x'));
+  start();
+  for (const int refusals : {0, 3}) {
+    fake::refuse_submits(refusals);
+    Client client;
+    client.say(get("/many", many_ranges()) + get("/hello.txt", "Connection: close\r\n"));
+    const ParsedResponse r = client.hear();
+    EXPECT_EQ(r.status, 206);
+    EXPECT_TRUE(r.body.ends_with("--\r\n"));
+    EXPECT_EQ(client.hear().body, "hello, world\n");
+    client.say(get("/hello.txt"));  // no longer heard
+  }
+  stop();
+  EXPECT_EQ(counters_.requests_ok, 4U);
+}
+
+TEST_F(ServerTest, a_client_that_goes_in_the_middle_of_many_pieces_leaves_nothing_behind) {
+  root_.file("many", std::string(http::ranges_max * 10, 'x'));
+  start();
+  for (int i = 0; i < 20; ++i) {
+    Client client;
+    client.say(get("/many", many_ranges()) + get("/many", many_ranges()));
+  }
+  stop();
+  EXPECT_EQ(fake::snapshots(), 0);
+}
+
 TEST_F(ServerTest, ranges_are_parts_of_one_snapshot) {
   root_.file("digits", "0123456789");
   start();
@@ -412,13 +440,13 @@ TEST_F(ServerTest, a_refused_submit_is_made_up_for) {
   EXPECT_EQ(client.hear().body.size(), 8U << 20);
 }
 
-TEST_F(ServerTest, a_file_larger_than_the_cache_gets_503_that_says_so) {
+TEST_F(ServerTest, a_file_that_the_engine_finds_too_large_gets_503_that_says_so) {
   root_.file("huge", std::string(17U << 20, 'h'));
   start();
   Client client;
   const ParsedResponse r = client.say(get("/huge")).hear();
   EXPECT_EQ(r.status, 503);
-  EXPECT_NE(r.body.find("larger than the server's cache"), std::string::npos);
+  EXPECT_NE(r.body.find("larger than the server can send"), std::string::npos);
   EXPECT_EQ(r.fields.count("Retry-After"), 0U);
   EXPECT_EQ(client.say(get("/hello.txt")).hear().status, 200);
 }

@@ -110,7 +110,7 @@ struct ConnectionId {
 /// empty.
 struct Splice {
   ConnectionId connection;
-  Snapshot snapshot;  ///< moved in; given up when the splice is released
+  Snapshot snapshot;  ///< moved in once submitted; given up when the splice is released
   std::span<const std::byte>
       header;  ///< copied by submit; at most max_inline_bytes together with the trailer
   std::span<const std::byte> trailer;
@@ -338,11 +338,11 @@ class STRICTSEND_API Engine {
   Result<Snapshot> freeze(File& file, std::uint64_t offset, std::uint64_t length_bytes);
 
   /// Queues it on its connection; `frozen` is true when it returns. EAGAIN: too many splices, poll
-  /// first. ENOTCONN: the connection is gone; the snapshot is given up.
-  Result<std::uint64_t> submit(Splice splice);
+  /// first. ENOTCONN: the connection is gone. On any error the splice is as it was.
+  Result<std::uint64_t> submit(Splice&& splice);
   /// The same for datagrams, one splice of a flow behind the other. EMSGSIZE: a datagram with this
   /// header would not fit the port's MTU.
-  Result<std::uint64_t> submit(DatagramSplice splice);
+  Result<std::uint64_t> submit(DatagramSplice&& splice);
   /// Takes back a splice. One of which nothing was sent yet leaves the stream as if it had not been
   /// submitted; otherwise the connection is reset. Of datagrams, what was not sent yet is not.
   /// Either way its `released` comes, with ECANCELED, unless all of it had been sent.
