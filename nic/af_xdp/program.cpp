@@ -2,6 +2,7 @@
 #include "nic/af_xdp/program.hpp"
 
 #include <arpa/inet.h>
+#include <linux/if_link.h>
 
 #include <cerrno>
 #include <cstdarg>
@@ -138,6 +139,27 @@ std::string attach_hint(int error, const std::string& interface_name, std::uint3
 }
 
 }  // namespace
+
+std::optional<AttachedProgram> attached_program(std::uint32_t interface_index) {
+  const CapturedWarnings quiet;
+  bpf_xdp_query_opts query{};
+  query.sz = sizeof query;
+  // Everybody may ask this, while names want a descriptor of the program.
+  if (bpf_xdp_query(static_cast<int>(interface_index), 0, &query) != 0 ||
+      query.attach_mode == XDP_ATTACHED_NONE)
+    return std::nullopt;
+  AttachedProgram attached;
+  attached.generic = query.attach_mode == XDP_ATTACHED_SKB;
+  const AttachedPrograms programs = programs_of(interface_index);
+  if (!programs) return attached;
+  attached.ours = find_ours(programs.get()) != nullptr;
+  attached.leaves_room = !xdp_multiprog__is_legacy(programs.get());
+  const xdp_program* shown = attached.leaves_room
+                                 ? xdp_multiprog__next_prog(nullptr, programs.get())
+                                 : xdp_multiprog__main_prog(programs.get());
+  if (shown != nullptr) attached.name = xdp_program__name(shown);
+  return attached;
+}
 
 struct XdpProgram::State {
   std::uint32_t interface_index = 0;
