@@ -124,7 +124,10 @@ Result<bool> remove_stale(const std::string& interface_name, std::uint32_t inter
 
 std::string attach_hint(int error, const std::string& interface_name, std::uint32_t index,
                         const std::string& warning) {
-  if (error == EPERM || error == EACCES) return "it needs CAP_NET_ADMIN and CAP_BPF: run as root";
+  // Taking it off again, libxdp asks for a program by its number, which is CAP_SYS_ADMIN's.
+  if (error == EPERM || error == EACCES)
+    return "it needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, and to be taken off at the end "
+           "CAP_SYS_ADMIN: run as root";
   if (error == EBUSY || error == EEXIST)
     if (const AttachedPrograms others = programs_of(index)) {
       const xdp_program* main = xdp_multiprog__main_prog(others.get());
