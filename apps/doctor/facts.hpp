@@ -44,9 +44,10 @@ struct MachineFacts {
   std::uint64_t available_bytes = 0;
 
   Capabilities capabilities;
-  bool locks_memory = true;                     ///< hardware, or AF_XDP, is to read it
-  std::optional<std::uint64_t> lockable_bytes;  ///< RLIMIT_MEMLOCK; empty: unlimited
-  Trial mapping;                                ///< a page mapped and write-protected
+  bool locks_memory = true;                         ///< hardware, or AF_XDP, is to read it
+  std::optional<std::uint64_t> lockable_bytes;      ///< RLIMIT_MEMLOCK; empty: unlimited
+  std::optional<std::uint64_t> lockable_bytes_max;  ///< its hard limit; empty: unlimited
+  Trial mapping;                                    ///< a page mapped and write-protected
   bool sees_kernel_faults = false;
   std::string shmem_huge_pages;  ///< the chosen word of shmem_enabled; empty: there is no such file
   std::uint64_t max_map_count = 0;

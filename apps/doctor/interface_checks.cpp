@@ -214,7 +214,7 @@ Finding check_peer(const InterfaceFacts& facts) {
   if (facts.vlan_id && peer.tx_vlan)
     return missing(name, peer.name + " hands tags over beside the frame (txvlan)",
                    "an XDP program does not see them then, and the VLAN's frames pass it by",
-                   enter + switch_off(peer.name, "txvlan"));
+                   enter + switch_off(peer.name, peer.tx_checksum ? "tx off txvlan" : "txvlan"));
   if (peer.tx_checksum)
     return slow(name, peer.name + " leaves the checksums of what it sends unfinished",
                 "strictsend takes such packets unchecked, where a wire would have had a sum",

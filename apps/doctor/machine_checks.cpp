@@ -86,8 +86,10 @@ Finding check_locked_memory(const MachineFacts& facts) {
   std::string found = fmt::format("RLIMIT_MEMLOCK is {}, and the NIC needs {} locked",
                                   size(*facts.lockable_bytes), size(needed));
   if (*facts.lockable_bytes >= needed) return ok(name, std::move(found));
+  const bool may_raise = facts.lockable_bytes_max.value_or(needed) >= needed;
   return missing(name, std::move(found), "pages that a NIC reads are locked into memory",
-                 "sudo prlimit --pid $$ --memlock=unlimited:unlimited");
+                 may_raise ? fmt::format("ulimit -S -l {}", (needed + 1023) / 1024)
+                           : "sudo prlimit --pid $$ --memlock=unlimited:unlimited");
 }
 
 Finding check_userfaultfd(const MachineFacts& facts) {

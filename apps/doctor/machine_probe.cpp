@@ -88,8 +88,10 @@ MachineFacts probe_machine(const Options& options) {
 
   facts.capabilities = capabilities();
   rlimit limit{};
-  if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-    facts.lockable_bytes = limit.rlim_cur;
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+    if (limit.rlim_cur != RLIM_INFINITY) facts.lockable_bytes = limit.rlim_cur;
+    if (limit.rlim_max != RLIM_INFINITY) facts.lockable_bytes_max = limit.rlim_max;
+  }
   const Result<bool> mapping = probe_write_protection();
   facts.mapping = trial(mapping);
   facts.sees_kernel_faults = mapping.value_or(false);

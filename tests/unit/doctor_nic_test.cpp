@@ -188,8 +188,8 @@ TEST(InterfaceChecks, a_veths_peer_finishes_its_checksums_or_does_not) {
   expect(check_peer(facts), Verdict::slow, "veth1 leaves the checksums",
          "ip netns exec far ethtool -K veth1 tx off");
   facts.vlan_id = 5;
-  expect(check_peer(facts), Verdict::missing, "txvlan", "ip netns exec far ethtool -K veth1 txvlan",
-         true);
+  expect(check_peer(facts), Verdict::missing, "txvlan",
+         "ip netns exec far ethtool -K veth1 tx off txvlan off", true);
   facts.vlan_id.reset();
   facts.peer = PeerFacts{"veth1", "", false, true};
   expect(check_peer(facts), Verdict::ok, "veth1 finishes", "");

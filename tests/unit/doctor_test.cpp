@@ -87,6 +87,9 @@ TEST(MachineChecks, lockable_memory_is_compared_with_what_the_nic_reads) {
   expect(check_locked_memory(facts), Verdict::ok, "CAP_IPC_LOCK", "");
   facts.capabilities.ipc_lock = false;
   expect(check_locked_memory(facts), Verdict::missing, "RLIMIT_MEMLOCK is 8.00 MiB",
+         "ulimit -S -l 1060868", true);
+  facts.lockable_bytes_max = 16U << 20;
+  expect(check_locked_memory(facts), Verdict::missing, "RLIMIT_MEMLOCK is 8.00 MiB",
          "prlimit --pid $$ --memlock=unlimited:unlimited", true);
   facts.locks_memory = false;
   expect(check_locked_memory(facts), Verdict::ok, "locks none", "");
