@@ -5,11 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "apps/doctor/kernel_versions.hpp"
+
 namespace strictsend::doctor {
 namespace {
 
-constexpr KernelVersion for_fragments{6, 6};
-constexpr KernelVersion for_checksums{6, 8};
 /// Places in the XDP program's map of sockets.
 constexpr std::uint32_t queues_max = 256;
 
@@ -111,10 +111,9 @@ Finding check_xdp_mode(const InterfaceFacts& facts) {
 Finding check_fragments(const InterfaceFacts& facts, const KernelVersion& kernel) {
   const char* const name = "fragments";
   if (kernel < for_fragments)
-    return slow(name,
-                fmt::format("Linux {}.{} sends packets of one piece", kernel.major, kernel.minor),
-                "payload is copied behind each header (--tx linear) before Linux 6.6",
-                "apt-get install -t bookworm-backports linux-image-amd64 && reboot");
+    return slow(
+        name, fmt::format("Linux {}.{} sends packets of one piece", kernel.major, kernel.minor),
+        "payload is copied behind each header (--tx linear) before Linux 6.6", newer_kernel);
   if (!has_zero_copy(facts)) return ok(name, "packets of several pieces, in copy mode");
   if (facts.probe.zero_copy_max_segments > 1)
     return ok(name, fmt::format("packets of up to {} pieces", facts.probe.zero_copy_max_segments));
@@ -130,7 +129,7 @@ Finding check_checksums(const InterfaceFacts& facts, const KernelVersion& kernel
   if (kernel < for_checksums)
     return slow(name,
                 fmt::format("Linux {}.{} has no transmit metadata", kernel.major, kernel.minor),
-                why, "apt-get install -t bookworm-backports linux-image-amd64 && reboot");
+                why, newer_kernel);
   if (has_zero_copy(facts) && !facts.probe.zero_copy_checksum)
     return slow(name, "the driver offers no checksum metadata in zero-copy mode", why, "");
   if (!has_zero_copy(facts) && facts.probe.takes_pages)

@@ -8,17 +8,10 @@
 #include <fmt/format.h>
 
 #include "apps/cli/values.hpp"
+#include "apps/doctor/kernel_versions.hpp"
 
 namespace strictsend::doctor {
 namespace {
-
-constexpr KernelVersion for_af_xdp{5, 6};
-constexpr KernelVersion for_mappings{6, 4};   // UFFDIO_CONTINUE_MODE_WP
-constexpr KernelVersion for_fragments{6, 6};  // AF_XDP's packets of several pieces
-constexpr KernelVersion for_checksums{6, 8};  // AF_XDP's transmit metadata
-
-constexpr std::string_view newer_kernel =
-    "apt-get install -t bookworm-backports linux-image-amd64 && reboot";
 
 bool on_af_xdp(const MachineFacts& facts) {
   return facts.nic.empty() || facts.nic.starts_with("af_xdp:");
@@ -44,7 +37,7 @@ std::uint64_t nic_memory_bytes(const MachineFacts& facts) {
 Finding check_kernel(const MachineFacts& facts) {
   const char* const name = "kernel";
   std::string found = "Linux " + facts.kernel_release;
-  std::string fix(newer_kernel);
+  std::string fix = newer_kernel;
   if (on_af_xdp(facts) && facts.kernel < for_af_xdp)
     return missing(name, std::move(found), "AF_XDP as it is used here needs Linux 5.6",
                    std::move(fix));

@@ -14,10 +14,10 @@
 namespace strictsend::nic::af_xdp {
 namespace {
 
-constexpr std::uint32_t frames = 64;
+constexpr std::uint32_t tried_frames = 64;
 
 struct Unmap {
-  void operator()(std::byte* memory) const { ::munmap(memory, frames * page_bytes); }
+  void operator()(std::byte* memory) const { ::munmap(memory, tried_frames * page_bytes); }
 };
 
 /// What an error of attaching or binding says about the driver.
@@ -27,17 +27,18 @@ std::optional<bool> meaning(int error) {
 }
 
 std::optional<bool> binds_zero_copy(const InterfaceFacts& facts) {
-  void* mapped = ::mmap(nullptr, frames * page_bytes, PROT_READ | PROT_WRITE,
+  void* mapped = ::mmap(nullptr, tried_frames * page_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (mapped == MAP_FAILED) return std::nullopt;
   const std::unique_ptr<std::byte, Unmap> memory(static_cast<std::byte*>(mapped));
   SocketConfig config;
   config.interface_index = facts.index;
-  config.ring_entries = frames;
-  config.fill_ring_entries = frames;
+  config.ring_entries = tried_frames;
+  config.fill_ring_entries = tried_frames;
   config.zero_copy = true;
-  const DmaMemory umem{memory.get(), frames * page_bytes, -1, {}, {}};
-  const Result<Socket> socket = Socket::open(config, umem, FrameIndex{0}, FrameIndex{frames - 1});
+  const DmaMemory umem{memory.get(), tried_frames * page_bytes, -1, {}, {}};
+  const Result<Socket> socket =
+      Socket::open(config, umem, FrameIndex{0}, FrameIndex{tried_frames - 1});
   return socket ? std::optional(true) : meaning(socket.error().errno_value);
 }
 
