@@ -22,7 +22,7 @@ DESCRIPTION
     On af_xdp only TCP to the server's address and port is taken from the interface; all
     else stays with the kernel, so the interface keeps working. Needs root (or
     CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN, CAP_IPC_LOCK and CAP_SYS_PTRACE) and Linux
-    5.6; fragments need Linux 6.6.
+    5.6; fragments need Linux 6.6. strictsend doctor says what a machine lacks.
 
     On dpdk the whole device is strictsend's, and disappears from the kernel. Hardware
     must be bound to vfio-pci on a machine whose IOMMU is on (dpdk-devbind.py -b vfio-pci
