@@ -8,6 +8,7 @@
 #include "apps/cli/exit_code.hpp"
 #include "apps/conformance/conformance_command.hpp"
 #include "apps/demo/demo_command.hpp"
+#include "apps/doctor/doctor_command.hpp"
 #include "apps/serve/serve_command.hpp"
 
 int main(int argc, char** argv) {
@@ -15,6 +16,8 @@ int main(int argc, char** argv) {
       {"serve", "serve a directory over HTTP/1.1", strictsend::serve::run_serve},
       {"conformance", "prove on a NIC, between two machines, that downloads are strict",
        strictsend::conformance::run_conformance},
+      {"doctor", "say what this machine offers, what it lacks, and what mends it",
+       strictsend::doctor::run_doctor},
       {"demo", "show on this machine that downloads are strict", strictsend::demo::run_demo},
   };
   try {

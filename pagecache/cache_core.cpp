@@ -11,6 +11,7 @@
 
 #include "base/assert.hpp"
 #include "pagecache/guard.hpp"
+#include "pagecache/mapping_probe.hpp"
 #include "pagecache/pin.hpp"
 
 namespace strictsend::pagecache {
@@ -33,17 +34,6 @@ std::uint64_t away_pages_limit() {
   std::uint64_t maps_max = 65530;
   std::ifstream("/proc/sys/vm/max_map_count") >> maps_max;
   return std::max<std::uint64_t>(maps_max / 4 * 3 / 2, 16);
-}
-
-/// Tries what mappings rely on with one page; null: all there.
-std::optional<Error> missing_for_mappings(const Arena& arena, const Userfaultfd& uffd) {
-  auto mapping = Mapping::reserve(arena, &uffd, 1);
-  if (!mapping) return mapping.error();
-  if (const int error = (*mapping)->append(no_frame, 1); error != 0) {
-    return Error{"protected mapping", error,
-                 "needs UFFDIO_CONTINUE_MODE_WP (Linux 6.4); write through the file API instead"};
-  }
-  return std::nullopt;
 }
 
 }  // namespace

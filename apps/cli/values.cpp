@@ -74,6 +74,19 @@ Parsed<std::uint64_t> parse_size(std::string_view text) {
   return bytes;
 }
 
+Parsed<std::uint64_t> parse_cache_size(std::string_view text) {
+  constexpr std::uint64_t page_bytes = 4096;
+  constexpr std::uint64_t least = 4U << 20;
+  Parsed<std::uint64_t> bytes = parse_size(text);
+  if (bytes && *bytes < least)
+    return wrong(fmt::format("{} is too small to work in; the least is {}M", text, least >> 20));
+  // Frames are counted in 32 bits.
+  if (bytes && *bytes / page_bytes >= std::numeric_limits<std::uint32_t>::max())
+    return wrong(fmt::format("{} is more than the 16T that can be addressed", text));
+  if (bytes) *bytes -= *bytes % page_bytes;
+  return bytes;
+}
+
 Parsed<std::chrono::milliseconds> parse_duration(std::string_view text) {
   std::uint64_t ms = 0;
   constexpr std::uint64_t week_ms = 7ULL * 24 * 3'600'000;

@@ -20,6 +20,8 @@ using Parsed = tl::expected<T, std::string>;
 
 /// "4096", "512K", "64M", "1G", "2T": powers of 1024, also as KiB, MiB, GiB, TiB.
 [[nodiscard]] Parsed<std::uint64_t> parse_size(std::string_view text);
+/// What an engine's cache can have: 4M to 16T, in whole pages.
+[[nodiscard]] Parsed<std::uint64_t> parse_cache_size(std::string_view text);
 /// "30s", "500ms", "2m", "1h"; a bare number is seconds.
 [[nodiscard]] Parsed<std::chrono::milliseconds> parse_duration(std::string_view text);
 /// A whole number within [least, most].

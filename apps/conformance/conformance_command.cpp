@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/cli/command.hpp"
+#include "apps/cli/doctor_pointer.hpp"
 #include "apps/cli/exit_code.hpp"
 #include "apps/conformance/options.hpp"
 #include "apps/conformance/receiver.hpp"
@@ -35,7 +36,14 @@ std::string printable(std::string text) {
 
 int send(const Options& options, const app::StopSignals& signals) {
   const Result<Report> report = run_sender(options, signals);
-  if (!report) return failed(report.error());
+  if (!report) {
+    const int code = failed(report.error());
+    // On standard error: what is read of standard output ends with the line that says what failed.
+    const bool is_started =
+        report.error().errno_value == ECANCELED || report.error().errno_value == ETIMEDOUT;
+    if (!is_started) fmt::print(stderr, "{}\n", cli::doctor_pointer(options.engine));
+    return code;
+  }
   fmt::print("\n{}", to_text(*report));
   return is_proven(conclusion(*report)) ? cli::exit_ok : cli::exit_failed;
 }

@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/cli/command.hpp"
+#include "apps/cli/doctor_pointer.hpp"
 #include "apps/cli/exit_code.hpp"
 #include "apps/cli/values.hpp"
 #include "apps/demo/experiment.hpp"
@@ -145,12 +146,20 @@ int failed(const Error& error) {
   return error.errno_value == ECANCELED ? cli::exit_failed : failed(error.message());
 }
 
+int failed_to_start(const Error& error) {
+  const int code = failed(error);
+  // On standard error: what is read of standard output ends with the line that says what failed.
+  // The interface is the demo's own and gone with it.
+  if (error.errno_value != ECANCELED) fmt::print(stderr, "{}\n", cli::doctor_pointer({}));
+  return code;
+}
+
 int demo(Options options, const app::StopSignals& signals) {
   fmt::print("Making a network, and a file to serve in it.\n");
   auto directory = strictness::WorkDirectory::create(options.directory, "demo");
-  if (!directory) return failed(directory.error());
+  if (!directory) return failed_to_start(directory.error());
   auto network = PrivateNetwork::create();
-  if (!network) return failed(network.error());
+  if (!network) return failed_to_start(network.error());
   ExperimentConfig& experiment = options.experiment;
   experiment.directory = directory->path();
   experiment.on_round = [&experiment](unsigned round) {
@@ -162,7 +171,7 @@ int demo(Options options, const app::StopSignals& signals) {
              cli::format_size(static_cast<double>(experiment.file_bytes)), experiment.writers);
   fmt::print("With protection:\n");
   const auto strict = run_experiment(experiment, *network, signals);
-  if (!strict) return failed(strict.error());
+  if (!strict) return failed_to_start(strict.error());
   report(*strict);
 
   fmt::print("\nThe same without protection:\n");

@@ -12,6 +12,7 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/cli/command.hpp"
+#include "apps/cli/doctor_pointer.hpp"
 #include "apps/cli/exit_code.hpp"
 #include "apps/cli/status_line.hpp"
 #include "apps/cli/values.hpp"
@@ -31,6 +32,12 @@ std::string size(std::uint64_t bytes) {
 int failed(const Error& error) {
   fmt::print(stderr, "strictsend serve: {}\n", error.message());
   return cli::exit_failed;
+}
+
+int failed_to_start(const Error& error, const EngineConfig& config) {
+  const int code = failed(error);
+  fmt::print(stderr, "{}\n", cli::doctor_pointer(config));
+  return code;
 }
 
 double seconds_since(Clock::time_point begin) {
@@ -90,9 +97,9 @@ class ConflictWatch {
 int serve(ServeOptions options) {
   // Before the engine makes its threads, which inherit the blocked signals.
   Result<app::StopSignals> signals = app::StopSignals::create();
-  if (!signals) return failed(signals.error());
+  if (!signals) return failed_to_start(signals.error(), options.engine);
   Result<app::ReopenSignal> reopen = app::ReopenSignal::create();
-  if (!reopen) return failed(reopen.error());
+  if (!reopen) return failed_to_start(reopen.error(), options.engine);
   std::unique_ptr<AccessLog> access_log;
   if (!options.access_log_path.empty()) {
     Result<std::unique_ptr<AccessLog>> opened = AccessLog::open(options.access_log_path);
@@ -101,7 +108,7 @@ int serve(ServeOptions options) {
   }
 
   Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
-  if (!engine) return failed(engine.error());
+  if (!engine) return failed_to_start(engine.error(), options.engine);
 
   cli::StatusLine line;
   cli::log_above(line, options.log_level);
@@ -121,7 +128,7 @@ int serve(ServeOptions options) {
   const std::uint64_t bytes_max = engine_bytes + connection_bytes * options.engine.max_connections;
 
   Result<std::unique_ptr<Server>> server = Server::create(**engine, std::move(options.server));
-  if (!server) return failed(server.error());
+  if (!server) return failed_to_start(server.error(), options.engine);
   progress.watch(**server);
 
   fmt::print(

@@ -29,8 +29,8 @@ DESCRIPTION
 
     On af_xdp only TCP to the server's address and port is taken from the interface; all
     else stays with the kernel, so the interface keeps working. Needs root (or
-    CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_SYS_PTRACE) and Linux 5.6; fragments need
-    Linux 6.6.
+    CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN, CAP_IPC_LOCK and CAP_SYS_PTRACE) and Linux
+    5.6; fragments need Linux 6.6. strictsend doctor says what a machine lacks.
 
     On dpdk the whole device is strictsend's, and disappears from the kernel. Hardware
     must be bound to vfio-pci on a machine whose IOMMU is on (dpdk-devbind.py -b vfio-pci
@@ -106,10 +106,10 @@ OPTIONS
 
     --cache SIZE
         Memory for files, spare pages for writers included; 512M, 4G. It is taken at the
-        start. Files larger than half of it are read from the disk as they are sent. Change
-        such a file by replacing it (write a new one, rename it): a download that has not
-        read all of it when it is changed in place is cut off. A file for which there is
-        no room while others are being sent gets 503. Default: 1G.
+        start. Files larger than half of it are read from the disk as they are sent.
+        Change such a file by replacing it (write a new one, rename it): a download that
+        has not read all of it when it is changed in place is cut off. A file for which
+        there is no room while others are being sent gets 503. Default: 1G.
 
     --tx fragments|linear|auto
         How a packet gets its payload. fragments: from the cached pages, nothing is

@@ -22,9 +22,6 @@ namespace {
 namespace po = boost::program_options;
 using cli::Parsed;
 
-constexpr std::uint64_t page_bytes = 4096;
-constexpr std::uint64_t cache_bytes_min = 4U << 20;
-
 po::options_description described() {
   po::options_description options;
   auto add = options.add_options();
@@ -74,18 +71,6 @@ Parsed<std::string> parse_path(const std::string& text) {
   return text;
 }
 
-Parsed<std::uint64_t> parse_cache(const std::string& text) {
-  Parsed<std::uint64_t> bytes = cli::parse_size(text);
-  if (bytes && *bytes < cache_bytes_min)
-    return tl::unexpected(
-        fmt::format("{} is too small to work in; the least is {}M", text, cache_bytes_min >> 20));
-  // Frames are counted in 32 bits.
-  if (bytes && *bytes / page_bytes >= std::numeric_limits<std::uint32_t>::max())
-    return tl::unexpected(fmt::format("{} is more than the 16T that can be addressed", text));
-  if (bytes) *bytes -= *bytes % page_bytes;
-  return bytes;
-}
-
 Parsed<std::chrono::milliseconds> parse_timeout(const std::string& text) {
   Parsed<std::chrono::milliseconds> time = cli::parse_duration(text);
   if (time && time->count() == 0)
@@ -129,7 +114,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
                 [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });
   cli::read_address_options(reader, options.engine);
   reader.option("queues", cli::parse_queues, [&](auto v) { options.engine.queues = v; });
-  reader.option("cache", parse_cache, [&](auto v) { options.engine.cache_bytes = v; });
+  reader.option("cache", cli::parse_cache_size, [&](auto v) { options.engine.cache_bytes = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
   reader.option("offloads", cli::parse_offloads, [&](auto& v) {
     options.engine.checksum_offload = v.checksum;

@@ -22,18 +22,33 @@ pid_t holder(const sockaddr_un& address, socklen_t address_bytes) {
   return credentials.pid;
 }
 
+struct Name {
+  sockaddr_un address{};
+  socklen_t bytes = 0;
+};
+
+Name name_of(std::uint32_t interface_index) {
+  Name name;
+  name.address.sun_family = AF_UNIX;
+  const std::string text = "strictsend/af_xdp/" + std::to_string(interface_index);
+  // A leading zero byte: abstract.
+  text.copy(name.address.sun_path + 1, sizeof(name.address.sun_path) - 1);
+  name.bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+  return name;
+}
+
 }  // namespace
+
+pid_t InterfaceLock::holder_of(std::uint32_t interface_index) {
+  const Name name = name_of(interface_index);
+  return holder(name.address, name.bytes);
+}
 
 Result<InterfaceLock> InterfaceLock::take(const std::string& interface_name,
                                           std::uint32_t interface_index) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return fail("opening a unix socket", errno);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string name = "strictsend/af_xdp/" + std::to_string(interface_index);
-  name.copy(address.sun_path + 1, sizeof(address.sun_path) - 1);  // a leading zero byte: abstract
-  const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-
+  const auto [address, bytes] = name_of(interface_index);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), bytes) != 0) {
     const int error = errno;
     if (error != EADDRINUSE) return fail("claiming interface " + interface_name, error);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,6 +21,8 @@ class InterfaceLock {
  public:
   static Result<InterfaceLock> take(const std::string& interface_name,
                                     std::uint32_t interface_index);
+  /// The process that has it; 0: nobody.
+  [[nodiscard]] static pid_t holder_of(std::uint32_t interface_index);
 
  private:
   explicit InterfaceLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -53,6 +53,7 @@ inline constexpr std::uint16_t netdev_attr_ifindex = 1;
 inline constexpr std::uint16_t netdev_attr_xdp_features = 3;
 inline constexpr std::uint16_t netdev_attr_zero_copy_max_segments = 4;  // 6.6
 inline constexpr std::uint16_t netdev_attr_xsk_features = 6;            // 6.8
+inline constexpr std::uint64_t xdp_feature_basic = 1U << 0 | 1U << 1;   // and redirect
 inline constexpr std::uint64_t xdp_feature_zero_copy = 1U << 3;
 inline constexpr std::uint64_t xsk_feature_tx_checksum = 1U << 1;
 

@@ -78,6 +78,10 @@ Result<InterfaceFacts> inspect_interface(const std::string& name) {
   return facts;
 }
 
+bool takes_pages(const InterfaceFacts& facts) {
+  return facts.driver == "virtio_net";
+}
+
 /// As /proc/net/vlan/config names it: "eth0.5 | 5 | eth0".
 std::optional<std::string> vlan_device(const std::string& name, std::uint16_t vlan_id) {
   std::ifstream config("/proc/thread-self/net/vlan/config");

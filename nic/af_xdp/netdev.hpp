@@ -13,6 +13,7 @@ namespace strictsend::nic::af_xdp {
 /// What the kernel says about an interface's AF_XDP abilities: the netdev netlink family, since
 /// Linux 6.3. Absent on older kernels, which means "unknown".
 struct NetdevFeatures {
+  bool native_xdp = false;  ///< programs run in the driver
   bool zero_copy = false;
   std::uint32_t zero_copy_max_segments = 1;  ///< descriptors of one packet in zero-copy mode
   bool tx_checksum = false;                  ///< checksum metadata in zero-copy mode
@@ -28,6 +29,10 @@ struct InterfaceFacts {
   std::uint32_t rx_queues = 0;  ///< in use; 0: the driver does not say
   std::optional<NetdevFeatures> features;
 };
+
+/// Drivers that set IFF_TX_SKB_NO_LINEAR: copy mode then attaches the UMEM's pages to the sk_buff,
+/// and the device reads them when it gets to it (net/xdp/xsk.c, xsk_build_skb_zerocopy).
+[[nodiscard]] bool takes_pages(const InterfaceFacts& facts);
 
 Result<InterfaceFacts> inspect_interface(const std::string& name);
 

@@ -44,6 +44,8 @@ std::optional<NetdevFeatures> query_netdev_features(std::uint32_t interface_inde
   auto visitor = [&features](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
       case abi::netdev_attr_xdp_features:
+        features.native_xdp =
+            (mnl_attr_get_u64(attribute) & abi::xdp_feature_basic) == abi::xdp_feature_basic;
         features.zero_copy = (mnl_attr_get_u64(attribute) & abi::xdp_feature_zero_copy) != 0;
         break;
       case abi::netdev_attr_zero_copy_max_segments:

@@ -34,12 +34,6 @@ struct BindMode {
   bool operator==(const BindMode&) const = default;
 };
 
-/// Drivers that set IFF_TX_SKB_NO_LINEAR: copy mode then attaches the UMEM's pages to the sk_buff,
-/// and the device reads them when it gets to it (net/xdp/xsk.c, xsk_build_skb_zerocopy).
-bool takes_pages(const InterfaceFacts& facts) {
-  return facts.driver == "virtio_net";
-}
-
 /// Drivers whose other end may be on this machine and leave checksums unfinished.
 bool peer_may_be_local(const InterfaceFacts& facts) {
   return facts.driver == "veth" || facts.driver == "virtio_net" || facts.driver == "tun";

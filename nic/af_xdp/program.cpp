@@ -2,6 +2,7 @@
 #include "nic/af_xdp/program.hpp"
 
 #include <arpa/inet.h>
+#include <linux/if_link.h>
 
 #include <cerrno>
 #include <cstdarg>
@@ -123,7 +124,10 @@ Result<bool> remove_stale(const std::string& interface_name, std::uint32_t inter
 
 std::string attach_hint(int error, const std::string& interface_name, std::uint32_t index,
                         const std::string& warning) {
-  if (error == EPERM || error == EACCES) return "it needs CAP_NET_ADMIN and CAP_BPF: run as root";
+  // Taking it off again, libxdp asks for a program by its number, which is CAP_SYS_ADMIN's.
+  if (error == EPERM || error == EACCES)
+    return "it needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, and to be taken off at the end "
+           "CAP_SYS_ADMIN: run as root";
   if (error == EBUSY || error == EEXIST)
     if (const AttachedPrograms others = programs_of(index)) {
       const xdp_program* main = xdp_multiprog__main_prog(others.get());
@@ -138,6 +142,27 @@ std::string attach_hint(int error, const std::string& interface_name, std::uint3
 }
 
 }  // namespace
+
+std::optional<AttachedProgram> attached_program(std::uint32_t interface_index) {
+  const CapturedWarnings quiet;
+  bpf_xdp_query_opts query{};
+  query.sz = sizeof query;
+  // Everybody may ask this, while names want a descriptor of the program.
+  if (bpf_xdp_query(static_cast<int>(interface_index), 0, &query) != 0 ||
+      query.attach_mode == XDP_ATTACHED_NONE)
+    return std::nullopt;
+  AttachedProgram attached;
+  attached.generic = query.attach_mode == XDP_ATTACHED_SKB;
+  const AttachedPrograms programs = programs_of(interface_index);
+  if (!programs) return attached;
+  attached.ours = find_ours(programs.get()) != nullptr;
+  attached.leaves_room = !xdp_multiprog__is_legacy(programs.get());
+  const xdp_program* shown = attached.leaves_room
+                                 ? xdp_multiprog__next_prog(nullptr, programs.get())
+                                 : xdp_multiprog__main_prog(programs.get());
+  if (shown != nullptr) attached.name = xdp_program__name(shown);
+  return attached;
+}
 
 struct XdpProgram::State {
   std::uint32_t interface_index = 0;

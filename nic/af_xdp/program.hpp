@@ -3,12 +3,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.hpp"
 #include "nic/port.hpp"
+#include <strictsend/probe.hpp>
 
 namespace strictsend::nic::af_xdp {
+
+/// What is on the interface's XDP hook. Empty: nothing is. Set-up thread.
+[[nodiscard]] std::optional<AttachedProgram> attached_program(std::uint32_t interface_index);
 
 /// Which hook the XDP program runs in: the driver's, before an sk_buff exists, or the generic one.
 enum class XdpHook : std::uint8_t {

@@ -112,8 +112,8 @@ Result<UniqueFd> open_socket() {
                   "this kernel is built without AF_XDP; it needs CONFIG_XDP_SOCKETS=y");
     case EPERM:
       return fail("opening an AF_XDP socket", errno,
-                  "it needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF: run as root, or grant them "
-                  "with setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock=ep");
+                  "it needs CAP_NET_RAW, and the XDP program more: run as root, or grant them "
+                  "with setcap cap_net_raw,cap_net_admin,cap_sys_admin,cap_ipc_lock=ep");
     default:
       return fail("opening an AF_XDP socket", errno);
   }

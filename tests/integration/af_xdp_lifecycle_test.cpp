@@ -249,7 +249,7 @@ TEST_F(AfXdpLifecycle, another_program_that_leaves_no_room_is_named) {
 TEST_F(AfXdpLifecycle, missing_rights_are_explained) {
   const std::string output =
       holder_output({"setpriv", "--bounding-set", "-net_admin,-sys_admin,-bpf"});
-  EXPECT_NE(output.find("it needs CAP_NET_ADMIN and CAP_BPF: run as root"), std::string::npos)
+  EXPECT_NE(output.find("it needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"), std::string::npos)
       << output;
   EXPECT_FALSE(has_program());
   const std::string no_raw = holder_output({"setpriv", "--bounding-set", "-net_raw"});

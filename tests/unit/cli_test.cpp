@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "apps/cli/command.hpp"
+#include "apps/cli/doctor_pointer.hpp"
 #include "apps/cli/values.hpp"
 #include "apps/serve/progress.hpp"
 #include "apps/serve/serve_options.hpp"
@@ -285,6 +286,21 @@ TEST(Commands, are_found_by_name_and_get_the_rest) {
   EXPECT_EQ(run({"two"}), 2);
   EXPECT_EQ(run({"--help"}), 0);
   EXPECT_EQ(run({"--version"}), 0);
+}
+
+TEST(DoctorPointer, names_the_command_that_looks_at_the_same) {
+  EXPECT_EQ(cli::doctor_pointer({}), "run `strictsend doctor` to see what this machine lacks");
+  EngineConfig config;
+  config.nic = "dpdk:net_tap0";
+  config.cache_bytes = 64U << 20;
+  config.queues = 2;
+  config.address = Ipv4Address{10, 0, 0, 1};
+  config.vlan_id = 5;
+  config.nic_arguments = {"--no-huge", "--vdev=net_tap0,iface=it's mine"};
+  EXPECT_EQ(cli::doctor_pointer(config),
+            "run `strictsend doctor --nic dpdk:net_tap0 --cache 67108864 --queues 2 --address "
+            "10.0.0.1 --vlan 5 -- --no-huge '--vdev=net_tap0,iface=it'\\''s mine'` to see what "
+            "this machine lacks");
 }
 
 TEST(Progress, shows_the_throughput_of_the_last_moment_and_the_balance) {
