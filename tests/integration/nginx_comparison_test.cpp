@@ -121,7 +121,7 @@ class NginxComparison : public Serve {
     const std::string work = root_.path("nginx");
     std::filesystem::create_directories(work);
     std::ofstream(work + "/nginx.conf")
-        << "daemon off; user root; worker_processes 1;\n"
+        << "daemon off; master_process off; user root;\n"  // so that no worker is left behind
         << "pid " << work << "/pid; error_log stderr warn;\n"
         << "events {}\nhttp { access_log off; absolute_redirect off;\n"
         << "types { text/plain txt; text/html html; }\n"
