@@ -37,6 +37,12 @@ tl::unexpected<Error> no_spare_frame(const char* operation) {
               "spare frames or a larger cache");
 }
 
+tl::unexpected<Error> still_sent() {
+  return fail("truncate", EBUSY,
+              "a send still needs what would be cut off, and not all of that is in memory; try "
+              "again when it is over, or replace the file by rename");
+}
+
 Result<void> fits_the_cache(const CachedFile& file, const char* operation,
                             std::uint64_t size_bytes) {
   if (file.paged) return {};
@@ -164,15 +170,14 @@ Result<std::size_t> write_locked(CachedFile& file, const char* operation,
 Result<void> cut(CachedFile& file, std::uint64_t size_bytes) {
   std::optional<FileEdit> edit;
   if (auto begun = begin_edit(file, page_of(size_bytes), edit); !begun) return begun;
-  if (!edit->can_shrink(pages_for(size_bytes)))
-    return fail("truncate", EBUSY,
-                "a send still needs what would be cut off, and not all of that is in memory; try "
-                "again when it is over, or replace the file by rename");
+  if (!edit->can_shrink(pages_for(size_bytes))) return still_sent();
   if (in_page(size_bytes) != 0) {
     // The end of the last page becomes zeros in place, so snapshots get their copy first.
     std::byte* const page = edit->writable(page_of(size_bytes));
     if (page == nullptr) return no_spare_frame("truncate");
     std::fill(page + in_page(size_bytes), page + page_bytes, std::byte{0});
+    // It may have waited for a frame, and others may have begun to send meanwhile.
+    if (!edit->can_shrink(pages_for(size_bytes))) return still_sent();
   }
   edit->shrink(pages_for(size_bytes));
   edit->set_size_bytes(size_bytes);

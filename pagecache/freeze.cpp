@@ -109,6 +109,7 @@ void set_range(SnapshotState& snapshot, std::uint64_t size, std::uint64_t offset
                                                              : pages_for(snapshot.end_offset);
   snapshot.begin_offset.store(snapshot.offset, std::memory_order_relaxed);
   snapshot.revoked.store(false, std::memory_order_relaxed);
+  snapshot.failure.store(0, std::memory_order_relaxed);
   snapshot.pages_preserved.store(0, std::memory_order_relaxed);
   snapshot.progress_ns.store(monotonic_now().ns, std::memory_order_relaxed);
   snapshot.ahead_page.store(0, std::memory_order_relaxed);

@@ -148,7 +148,10 @@ bool snapshot_revoked(const SnapshotState& snapshot) {
   return snapshot.revoked.load(std::memory_order_acquire);
 }
 int snapshot_failure(const SnapshotState& snapshot) {
-  if (snapshot.revoked.load(std::memory_order_relaxed)) return ENOBUFS;
+  if (snapshot.revoked.load(std::memory_order_acquire)) {
+    const int error = snapshot.failure.load(std::memory_order_relaxed);
+    return error != 0 ? error : ENOBUFS;
+  }
   return snapshot.file->load_error.load(std::memory_order_relaxed);
 }
 Result<SnapshotState*> snapshot_part(const SnapshotState& snapshot, std::uint64_t offset,

@@ -74,9 +74,9 @@ void PageLoader::take_wants() {
     });
     if (same == wants_.end()) {
       wants_.push_back(std::move(want));
-    } else {
-      same->begin = std::min(same->begin, want.begin);
-      same->end = std::max(same->end, want.end);
+    } else {  // what it wants now is what it needs first
+      same->begin = want.begin;
+      same->end = want.end;
     }
   }
 }
@@ -87,23 +87,22 @@ bool PageLoader::serve(const Want& want) {
   if (result) return *result == PageIn::done;
   const Error& error = result.error();
   if (error.errno_value == ENOBUFS && monotonic_now() - want.since < room_limit) return false;
-  // Of a file that cannot be read, no send will get on; for want of room, this one does not.
-  if (error.errno_value == ENOBUFS) {
+  // Of a file that has changed no send will get on: its load_error says so. Otherwise this one does
+  // not.
+  if (error.errno_value != ESTALE) give_up(want, error.errno_value);
+  if (error.errno_value != ESTALE || !std::exchange(want.file->told_of_error, true))
     spdlog::warn("a send is given up: {}", error.message());
-    give_up(want);
-    return true;
-  }
-  want.file->load_error.store(error.errno_value, std::memory_order_relaxed);
-  if (!std::exchange(want.file->told_of_error, true))
-    spdlog::warn("sends are given up: {}", error.message());
   return true;
 }
 
-void PageLoader::give_up(const Want& want) {
+void PageLoader::give_up(const Want& want, int error) {
   const std::scoped_lock lock(want.file->lock);
   for (SnapshotState* live : want.file->live)
-    if (live == want.snapshot && live->epoch == want.epoch)
+    if (live == want.snapshot && live->epoch == want.epoch) {
+      live->failure.store(error, std::memory_order_relaxed);
       live->revoked.store(true, std::memory_order_seq_cst);
+      core_->counters().sends_failed_for_disk.fetch_add(1, std::memory_order_relaxed);
+    }
 }
 
 }  // namespace strictsend::pagecache

@@ -46,7 +46,7 @@ class PageLoader {
   void take_wants();
   /// True: it is answered, with pages or for good.
   [[nodiscard]] bool serve(const Want& want);
-  void give_up(const Want& want);
+  void give_up(const Want& want, int error);
 
   const std::shared_ptr<CacheCore> core_;
   const std::shared_ptr<FileSet> files_;

@@ -51,6 +51,8 @@ class SnapshotState {
   /// Given up for a writer. Writer: the guard (seq_cst, before it reads pins seq_cst); read by the
   /// engine (seq_cst, after it has pinned seq_cst): one of the two sees the other.
   std::atomic<bool> revoked{false};
+  /// Why, if not for a writer (errno). Written before `revoked`.
+  std::atomic<int> failure{0};
   /// The last `advance`, for choosing a victim. Writer: the engine thread (relaxed).
   std::atomic<std::int64_t> progress_ns{0};
   /// Writer: whoever holds the file's lock (relaxed).

@@ -61,6 +61,7 @@ void QueueLoop::end_flow(DatagramFlow& flow, int error) {
   wheel_.clear(flow.timer);
   releases_.clear(flow.release);
   flow.phase = AnyFlow::Phase::dying;
+  waiter_has_ended_ = waiter_has_ended_ || waits_for_pages();
   flow.close_error = error;
   ++flow.splices;  // so that the last splice of these does not close it before the loop ends
   while (udp::Batch* batch = flow.sender.front())

@@ -141,6 +141,8 @@ void QueueLoop::end_flow(Flow& flow, int error) {
   releases_.clear(flow.release);
   flows_.remove(flow);
   flow.phase = Flow::Phase::dying;
+  // One that waits for pages leaves that list before its slot is another's.
+  waiter_has_ended_ = waiter_has_ended_ || waits_for_pages();
   flow.close_error = error;
   ++flow.splices;  // so that the last splice of these does not close it before the loop ends
   while (SpliceOp* op = flow.stream.head()) {

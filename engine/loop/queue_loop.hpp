@@ -139,7 +139,7 @@ class QueueLoop {
   /// Whether some flow waits for pages of a paged file, and whether some came since it was told so.
   [[nodiscard]] bool waits_for_pages() const { return !waiting_for_pages_.empty(); }
   [[nodiscard]] bool pages_have_come() const {
-    return waits_for_pages() && cache_.pages_came() != pages_came_;
+    return waits_for_pages() && (waiter_has_ended_ || cache_.pages_came() != pages_came_);
   }
   /// Whether another queue's failure wants this one stopped, at the next turn.
   [[nodiscard]] bool must_stop_device() const {
@@ -314,7 +314,8 @@ class QueueLoop {
   FlowQueue<&AnyFlow::ready_next> ready_;
   FlowQueue<&AnyFlow::ready_next> short_of_slots_;  ///< datagram flows whose turn comes with slots
   FlowQueue<&AnyFlow::ready_next> waiting_for_pages_;  ///< that are not in memory
-  std::uint64_t pages_came_ = 0;
+  std::uint64_t pages_came_ = 0;  ///< when those that waited were last put among the ready
+  bool waiter_has_ended_ = false;
 
   // Built packets that the port has not taken yet, oldest first: a ring of slot numbers.
   std::vector<std::uint32_t> pending_;

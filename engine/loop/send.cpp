@@ -17,6 +17,7 @@ void QueueLoop::pump_flows() {
   }
   if (pages_have_come()) {
     pages_came_ = cache_.pages_came();
+    waiter_has_ended_ = false;
     while (AnyFlow* flow = waiting_for_pages_.pop_front())
       ready_.push_back(*flow);
   }
