@@ -72,7 +72,7 @@ constexpr bool before(const Entry& a, const Entry& b) {
 }
 static_assert(std::is_sorted(entries.begin(), entries.end(), before));
 
-constexpr char lower(char c) {
+constexpr char lower_of(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
@@ -85,7 +85,7 @@ std::string_view media_type(std::string_view path) {
   // A leading dot hides a file; it begins no extension.
   if (dot == std::string_view::npos || dot == 0) return unknown;
   std::string extension(name.substr(dot + 1));
-  std::transform(extension.begin(), extension.end(), extension.begin(), lower);
+  std::transform(extension.begin(), extension.end(), extension.begin(), lower_of);
   const auto* found =
       std::lower_bound(entries.begin(), entries.end(), Entry{extension, {}}, before);
   return found != entries.end() && found->extension == extension ? found->type : unknown;

@@ -130,11 +130,12 @@ class FiveBytes final : public Representation {
   FileAttributes attributes_;
 };
 
-constexpr std::int64_t now = 784'111'777;
+constexpr std::int64_t date_now = 784'111'777;
 constexpr std::int64_t mtime_ns = 784'111'000'999'999'999;
 
 TEST(Response, to_a_get_describes_the_snapshot) {
-  const auto pieces = file_response({200, {}}, FiveBytes(mtime_ns), {now, Persistence::keep, true});
+  const auto pieces =
+      file_response({200, {}}, FiveBytes(mtime_ns), {date_now, Persistence::keep, true});
   ASSERT_EQ(pieces.size(), 1U);
   EXPECT_EQ(pieces[0].text,
             "HTTP/1.1 200 OK\r\nServer: strictsend\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
@@ -146,14 +147,14 @@ TEST(Response, to_a_get_describes_the_snapshot) {
 
 TEST(Response, never_says_that_a_file_was_modified_in_the_future) {
   const auto pieces = file_response({200, {}}, FiveBytes(2'000'000'000'000'000'000),
-                                    {now, Persistence::keep, true});
+                                    {date_now, Persistence::keep, true});
   EXPECT_NE(pieces[0].text.find("Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
             std::string::npos);
 }
 
 TEST(Response, of_one_range_says_which_as_rfc_9110_section_15_3_7_1_has_it) {
   const auto pieces =
-      file_response({206, {{1, 3}}}, FiveBytes(mtime_ns), {now, Persistence::keep, true});
+      file_response({206, {{1, 3}}}, FiveBytes(mtime_ns), {date_now, Persistence::keep, true});
   ASSERT_EQ(pieces.size(), 1U);
   EXPECT_TRUE(pieces[0].text.starts_with("HTTP/1.1 206 Partial Content\r\n"));
   EXPECT_NE(pieces[0].text.find("Content-Range: bytes 1-2/5\r\n"), std::string::npos);
@@ -162,8 +163,8 @@ TEST(Response, of_one_range_says_which_as_rfc_9110_section_15_3_7_1_has_it) {
 }
 
 TEST(Response, of_several_ranges_is_multipart_as_rfc_9110_section_15_3_7_2_has_it) {
-  const auto pieces =
-      file_response({206, {{0, 1}, {3, 5}}}, FiveBytes(mtime_ns), {now, Persistence::keep, true});
+  const auto pieces = file_response({206, {{0, 1}, {3, 5}}}, FiveBytes(mtime_ns),
+                                    {date_now, Persistence::keep, true});
   ASSERT_EQ(pieces.size(), 3U);
   const std::string& first = pieces[0].text;
   const std::size_t at = first.find("Content-Type: multipart/byteranges; boundary=");
@@ -183,7 +184,7 @@ TEST(Response, of_several_ranges_is_multipart_as_rfc_9110_section_15_3_7_2_has_i
 
 TEST(Response, that_nothing_was_modified_has_validators_and_no_content) {
   const auto pieces =
-      file_response({304, {}}, FiveBytes(mtime_ns), {now, Persistence::close, true});
+      file_response({304, {}}, FiveBytes(mtime_ns), {date_now, Persistence::close, true});
   ASSERT_EQ(pieces.size(), 1U);
   EXPECT_EQ(pieces[0].text,
             "HTTP/1.1 304 Not Modified\r\nServer: strictsend\r\n"
@@ -204,9 +205,9 @@ TEST(Response, every_status_that_is_sent_has_a_reason_phrase) {
 }
 
 TEST(Listing, escapes_names_for_html_and_for_links) {
-  const std::string page = listing_page(
-      "<d>/",
-      {{"b&\"<script>'.txt", false, 12, now}, {"z dir", true, 0, now}, {"a%", false, 0, now}});
+  const std::string page = listing_page("<d>/", {{"b&\"<script>'.txt", false, 12, date_now},
+                                                 {"z dir", true, 0, date_now},
+                                                 {"a%", false, 0, date_now}});
   EXPECT_NE(page.find("<title>/&lt;d&gt;/</title>"), std::string::npos);
   EXPECT_NE(
       page.find("href=\"b%26%22%3Cscript%3E%27.txt\">b&amp;&quot;&lt;script&gt;&#39;.txt</a>"),
@@ -224,7 +225,7 @@ TEST(Listing, has_a_way_up_but_in_the_root) {
 }
 
 TEST(Listing, says_how_much_it_leaves_out) {
-  std::vector<ListingEntry> entries(20'000, {std::string(50, 'n'), false, 1, now});
+  std::vector<ListingEntry> entries(20'000, {std::string(50, 'n'), false, 1, date_now});
   const std::string page = listing_page("./", entries);
   EXPECT_LE(page.size(), listing_bytes_max);
   EXPECT_NE(page.find(" more are not listed."), std::string::npos);

@@ -58,19 +58,19 @@ TEST_F(SessionTest, every_split_of_the_bytes_gives_the_same_answers) {
   const std::string requests = get("/hello.txt") + "\r\n" + get("/missing") +
                                "GET /empty HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" +
                                head("/big.bin") + get("/dir/inner.html", "Connection: close\r\n");
-  Conversation whole(root_);
-  whole.say(requests);
-  ASSERT_EQ(whole.stream.statuses, (std::vector<int>{200, 404, 200, 200, 200}));
-  ASSERT_TRUE(whole.stream.closed);
+  Conversation at_once(root_);
+  at_once.say(requests);
+  ASSERT_EQ(at_once.stream.statuses, (std::vector<int>{200, 404, 200, 200, 200}));
+  ASSERT_TRUE(at_once.stream.closed);
   for (std::size_t cut = 1; cut < requests.size(); ++cut) {
     Conversation c(root_);
     c.say(requests.substr(0, cut)).say(requests.substr(cut));
-    ASSERT_EQ(c.stream.outgoing, whole.stream.outgoing) << "cut at " << cut;
+    ASSERT_EQ(c.stream.outgoing, at_once.stream.outgoing) << "cut at " << cut;
   }
   Conversation c(root_);
   for (const char byte : requests)
     c.say(std::string(1, byte));
-  EXPECT_EQ(c.stream.outgoing, whole.stream.outgoing);
+  EXPECT_EQ(c.stream.outgoing, at_once.stream.outgoing);
 }
 
 TEST_F(SessionTest, pipelined_requests_are_answered_in_order) {
