@@ -302,8 +302,9 @@ TEST_P(Serve, the_wire_is_clean_in_an_experts_eyes) {
   const CommandResult expert = run_command(
       {"tshark", "-r", capture, "-o", "tcp.check_checksum:TRUE", "-Y",
        // For one sum in 65,536 devices write 0xffff in place of 0, as UDP wants and TCP allows.
+       // And a peer that is slow on a busy machine lets its window fill up.
        "_ws.expert.severity >= 6291456 && !(tcp.dstport == 80 && tcp.checksum.status == 0) && "
-       "!(tcp.checksum == 0xffff)",
+       "!(tcp.checksum == 0xffff) && !tcp.analysis.window_full",
        "-T", "fields", "-e", "frame.number", "-e", "_ws.expert.message"});
   EXPECT_EQ(expert.exit_code, 0) << expert.output;
   EXPECT_EQ(expert.output.find("frame"), std::string::npos);
