@@ -205,6 +205,9 @@ PinOutcome CacheCore::resolve_and_pin(const SnapshotState& snapshot, PageIndex p
     unpin(frame);
     return PinOutcome::revoked;
   }
+  // What was kept for it alone is gone once it is given up.
+  if (outcome == PinOutcome::absent && snapshot.revoked.load(std::memory_order_seq_cst))
+    return PinOutcome::revoked;
   return outcome;
 }
 

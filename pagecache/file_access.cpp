@@ -45,7 +45,7 @@ tl::unexpected<Error> still_sent() {
 
 Result<void> fits_the_cache(const CachedFile& file, const char* operation,
                             std::uint64_t size_bytes) {
-  if (file.paged) return {};
+  if (file.paged && pages_for(size_bytes) <= UINT32_MAX) return {};
   const std::uint64_t most = file.core->allocator().file_frames() << page_shift;
   if (size_bytes <= most) return {};
   return fail(operation, ENOBUFS,

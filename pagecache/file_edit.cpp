@@ -56,7 +56,8 @@ std::byte* FileEdit::writable(PageIndex page) {
   CacheCore& core = *file_.core;
   std::optional<SpareWaiters::Waiting> waiting;
   Time deadline;
-  while (page.value < file_.page_count) {
+  // It may come home while this waits, and be evicted from there.
+  while (page.value < file_.page_count && in_memory(page)) {
     if (make_writable(page)) {
       const FrameIndex frame{file_.table[page].current.load(std::memory_order_relaxed)};
       core.memo().invalidate(frame);

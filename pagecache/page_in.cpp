@@ -83,6 +83,15 @@ void zero_behind(std::span<const IoPiece> pieces, std::uint64_t size_bytes) {
   }
 }
 
+std::uint64_t bytes_on_disk(std::span<const IoPiece> pieces, std::uint64_t size_bytes) {
+  std::uint64_t bytes = 0;
+  for (const IoPiece& piece : pieces)
+    bytes +=
+        std::min(piece.file_offset + piece.length_bytes, std::max(size_bytes, piece.file_offset)) -
+        piece.file_offset;
+  return bytes;
+}
+
 IoOutcome read_pieces(BackingFile& backing, std::span<const IoPiece> pieces) {
   if (backing.direct_fd() >= 0) {
     if (auto ring = IoRing::create()) {
@@ -164,6 +173,8 @@ Result<PageIn> page_in(FileSet& files, CachedFile& file, std::uint64_t begin, st
                 outcome.error == EIO ? "the disk could not read it; see dmesg" : "");
   }
   if (auto same = still_the_same(file); !same) return tl::unexpected(same.error());
+  if (outcome.bytes < bytes_on_disk(pieces, disk_size))
+    return fail("read " + origin.disk->backing.name(), EIO, "the disk gave less than the file has");
   zero_behind(pieces, disk_size);
   install(file, pages, frames);
   return PageIn::done;
