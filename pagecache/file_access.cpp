@@ -72,6 +72,12 @@ Result<void> begin_edit(CachedFile& file, PageIndex page, std::optional<FileEdit
   }
 }
 
+/// Takes back pages that were added for a size that is not to be.
+void drop_added_pages(CachedFile& file) {
+  FileEdit edit(file);
+  edit.shrink(pages_for(edit.size_bytes()));
+}
+
 /// Adds pages of zeros until there are `pages`, a step at a time; the size does not change yet.
 /// Without an edit, under `writers`: room may have to be made on the disk.
 Result<void> add_pages(CachedFile& file, const char* operation, std::uint64_t pages) {
@@ -89,8 +95,7 @@ Result<void> add_pages(CachedFile& file, const char* operation, std::uint64_t pa
     if (grown) continue;
     const std::shared_ptr<FileSet> files = disk_origin(file).files.lock();
     if (files != nullptr && files->make_room()) continue;
-    FileEdit edit(file);
-    edit.shrink(pages_for(edit.size_bytes()));
+    drop_added_pages(file);
     return fail(operation, ENOBUFS,
                 "the cache is full of files that are open, being sent or cannot be written back; "
                 "close some, or choose a larger one with --cache");
@@ -117,7 +122,10 @@ Result<void> extend(CachedFile& file, const char* operation, std::uint64_t size_
   if (auto fits = fits_the_cache(file, operation, size_bytes); !fits) return fits;
   if (auto added = add_pages(file, operation, pages_for(size_bytes)); !added) return added;
   std::optional<FileEdit> edit;
-  if (auto begun = begin_edit(file, page_of(file_size_bytes(file)), edit); !begun) return begun;
+  if (auto begun = begin_edit(file, page_of(file_size_bytes(file)), edit); !begun) {
+    drop_added_pages(file);
+    return begun;
+  }
   if (!clear_behind_end(*edit)) {
     edit->shrink(pages_for(edit->size_bytes()));
     return no_spare_frame(operation);
@@ -134,7 +142,10 @@ Result<void> write_in_page(CachedFile& file, const char* operation,
   if (auto fits = fits_the_cache(file, operation, end); !fits) return fits;
   if (auto added = add_pages(file, operation, pages_for(end)); !added) return added;
   std::optional<FileEdit> edit;
-  if (auto begun = begin_edit(file, page_of(offset), edit); !begun) return begun;
+  if (auto begun = begin_edit(file, page_of(offset), edit); !begun) {
+    drop_added_pages(file);
+    return begun;
+  }
   std::byte* const page = edit->writable(page_of(offset));
   if (page == nullptr) {
     edit->shrink(pages_for(edit->size_bytes()));
@@ -175,9 +186,10 @@ Result<void> cut(CachedFile& file, std::uint64_t size_bytes) {
     // The end of the last page becomes zeros in place, so snapshots get their copy first.
     std::byte* const page = edit->writable(page_of(size_bytes));
     if (page == nullptr) return no_spare_frame("truncate");
-    std::fill(page + in_page(size_bytes), page + page_bytes, std::byte{0});
-    // It may have waited for a frame, and others may have begun to send meanwhile.
+    // It may have waited for a frame, and others may have begun to send meanwhile. Nothing is
+    // cleared yet.
     if (!edit->can_shrink(pages_for(size_bytes))) return still_sent();
+    std::fill(page + in_page(size_bytes), page + page_bytes, std::byte{0});
   }
   edit->shrink(pages_for(size_bytes));
   edit->set_size_bytes(size_bytes);
