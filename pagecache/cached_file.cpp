@@ -42,7 +42,7 @@ CachedFile::~CachedFile() {
     }
     allocator.retire(current);
   }
-  counters.frames_cached.fetch_sub(resident_pages, std::memory_order_relaxed);
+  counters.frames_cached.fetch_sub(resident_pages(), std::memory_order_relaxed);
 }
 
 std::vector<FrameRun> CachedFile::extents() const {
@@ -64,7 +64,6 @@ void CachedFile::add_pages(std::span<const FrameRun> runs) {
   for (const FrameRun& run : runs)
     count += run.count;
   core->counters().frames_cached.fetch_add(count - page_count, std::memory_order_relaxed);
-  resident_pages += count - page_count;
   make_entries(count);
   if (paged) resident.set_range(page_count, count);
   for (const FrameRun& run : runs) {

@@ -46,6 +46,10 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   ~CachedFile();
 
   [[nodiscard]] std::uint64_t pages() const { return pages_for(size_bytes.load()); }
+  /// Pages in memory: all, unless the file is paged. Under the lock.
+  [[nodiscard]] std::uint64_t resident_pages() const {
+    return paged ? resident.count() : page_count;
+  }
 
   /// The runs of frames that hold the pages now, in file order: where the loader reads into,
   /// through CacheCore::arena().dma(). Only before the file is published, or under the lock.
@@ -67,8 +71,7 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   // --- Under `lock` (size_bytes may be read without).
   PageTable table;
   std::atomic<std::uint64_t> size_bytes;
-  std::uint64_t page_count = 0;      ///< pages_for(size_bytes) outside an edit
-  std::uint64_t resident_pages = 0;  ///< of these in memory: all, unless the file is paged
+  std::uint64_t page_count = 0;  ///< pages_for(size_bytes) outside an edit
   /// What snapshots are told while nothing was written; the loader sets it from the backing file.
   FileAttributes attributes;
   /// Something was written since the last freeze; the next one makes up a new mtime and tag.
@@ -91,7 +94,6 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   // --- Any thread.
   /// Why pages that are not in memory cannot be had any more (errno); 0: they can. Set once.
   std::atomic<int> load_error{0};
-  bool told_of_error = false;  ///< in the log; the loader's
 
  private:
   /// Room for the entries and bits of so many pages.

@@ -22,7 +22,7 @@ bool is_wanted_soon(const CachedFile& file, std::uint64_t page) {
 
 std::uint64_t resident_pages(CachedFile& file) {
   const std::scoped_lock lock(file.lock);
-  return file.resident_pages;
+  return file.resident_pages();
 }
 
 /// Looks at some pages from the hand on; how many frames that has freed.
@@ -31,7 +31,7 @@ std::uint64_t evict_some(CachedFile& file, std::uint64_t frames, Eviction kind) 
   PageChanger changer(*file.core, file);
   std::uint64_t freed = 0;
   for (std::uint64_t i = 0; i < pages_per_lock && freed < frames; ++i) {
-    if (file.resident_pages == 0) break;
+    if (file.resident_pages() == 0) break;
     std::uint64_t page = file.resident.next(file.evict_hand, file.page_count);
     if (page >= file.page_count) page = file.resident.next(0, file.page_count);
     file.evict_hand = page + 1;

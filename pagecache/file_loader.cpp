@@ -37,6 +37,8 @@ DirectOutcome read_direct(BackingFile& file, std::span<const IoPiece> pieces, Lo
   return DirectOutcome::done;
 }
 
+}  // namespace
+
 void zero_after_end(std::span<const IoPiece> pieces, std::uint64_t size_bytes) {
   for (const IoPiece& piece : pieces) {
     const std::uint64_t end = piece.file_offset + piece.length_bytes;
@@ -45,8 +47,6 @@ void zero_after_end(std::span<const IoPiece> pieces, std::uint64_t size_bytes) {
     std::fill(piece.memory + from, piece.memory + piece.length_bytes, std::byte{0});
   }
 }
-
-}  // namespace
 
 Result<LoadResult> load_file(BackingFile& file, LoadTarget& target, const LoadOptions& options) {
   const std::string operation = "load " + file.name();

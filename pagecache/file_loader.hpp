@@ -39,6 +39,10 @@ struct LoadResult {
   std::string mode;       ///< for people: direct or buffered, and why
 };
 
+/// Zeros what a read of a file of that size leaves as it was: the rest of its last page, and
+/// whatever lies behind.
+void zero_after_end(std::span<const IoPiece> pieces, std::uint64_t size_bytes);
+
 /// Loads a whole file, as it was at one time: identity before and after are the same, or it loads
 /// again, and after `tries_max` gives up with EAGAIN. Application threads; waits for the disk.
 ///

@@ -192,24 +192,24 @@ Result<std::shared_ptr<CachedFile>> FileSet::load_frames(const std::shared_ptr<D
   const std::scoped_lock disk_lock(disk->mutex);
   auto identity = disk->backing.identify();
   if (!identity) return tl::unexpected(identity.error());
-  return is_kept_whole(identity->size_bytes) ? load_whole(disk) : open_paged(disk);
+  return is_kept_whole(identity->size_bytes) ? load_whole(disk) : open_paged(disk, *identity);
 }
 
-Result<std::shared_ptr<CachedFile>> FileSet::open_paged(const std::shared_ptr<Disk>& disk) {
-  auto identity = disk->backing.identify();
-  if (!identity) return tl::unexpected(identity.error());
+Result<std::shared_ptr<CachedFile>> FileSet::open_paged(const std::shared_ptr<Disk>& disk,
+                                                        FileIdentity identity) {
   // Whatever changes the file from now on has to show.
-  if (wait_until_settled(*identity)) {
-    identity = disk->backing.identify();
-    if (!identity) return tl::unexpected(identity.error());
+  if (wait_until_settled(identity)) {
+    auto settled = disk->backing.identify();
+    if (!settled) return tl::unexpected(settled.error());
+    identity = *settled;
   }
-  auto file = core_->create_paged_file(identity->size_bytes);
+  auto file = core_->create_paged_file(identity.size_bytes);
   if (!file) return file;
   if (load_options_.direct) disk->backing.open_direct();
-  log_mode_once(identity->key, disk->backing.name(), disk->backing.mode_text());
+  log_mode_once(identity.key, disk->backing.name(), disk->backing.mode_text());
   (*file)->attributes =
-      FileAttributes{identity->size_bytes, identity->mtime_ns, entity_tag_of(*identity)};
-  (*file)->origin = std::make_unique<DiskOrigin>(disk, *identity, weak_from_this());
+      FileAttributes{identity.size_bytes, identity.mtime_ns, entity_tag_of(identity)};
+  (*file)->origin = std::make_unique<DiskOrigin>(disk, identity, weak_from_this());
   return file;
 }
 

@@ -119,7 +119,8 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   Result<std::shared_ptr<CachedFile>> load(const FileKey& key, const std::shared_ptr<Disk>& disk);
   Result<std::shared_ptr<CachedFile>> load_frames(const std::shared_ptr<Disk>& disk);
   Result<std::shared_ptr<CachedFile>> load_whole(const std::shared_ptr<Disk>& disk);
-  Result<std::shared_ptr<CachedFile>> open_paged(const std::shared_ptr<Disk>& disk);
+  Result<std::shared_ptr<CachedFile>> open_paged(const std::shared_ptr<Disk>& disk,
+                                                 FileIdentity identity);
   [[nodiscard]] bool is_kept_whole(std::uint64_t size_bytes) const;
   bool write_back_paged();
   Entry& wait_until_idle(Lock& lock, const FileKey& key);

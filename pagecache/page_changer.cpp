@@ -329,7 +329,6 @@ void PageChanger::drop(std::uint64_t page) {
     if (!home_is_history) core_.allocator().retire(home);
   }
   entry.home = 0;  // collecting frees it as any other frame
-  --file_.resident_pages;
   if (file_.paged) file_.resident.clear(page);
   core_.counters().frames_cached.fetch_sub(1, std::memory_order_relaxed);
   file_.unprotected.clear(page);
@@ -347,7 +346,6 @@ void PageChanger::install(std::uint64_t page, FrameIndex frame) {
   mark(entry);
   entry.current.store(frame.value, std::memory_order_release);
   unmark(entry);
-  ++file_.resident_pages;
   file_.resident.set(page);
   core_.counters().frames_cached.fetch_add(1, std::memory_order_relaxed);
 }
@@ -367,7 +365,6 @@ bool PageChanger::evict(std::uint64_t page) {
   entry.current.store(0, std::memory_order_release);
   unmark(entry);
   entry.home = 0;
-  --file_.resident_pages;
   file_.resident.clear(page);
   core_.counters().frames_cached.fetch_sub(1, std::memory_order_relaxed);
   core_.allocator().retire(frame);

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "base/mutation.hpp"
 #include "pagecache/cache_core.hpp"
+#include "pagecache/file_loader.hpp"
 #include "pagecache/page_changer.hpp"
 
 namespace strictsend::pagecache {
@@ -73,16 +75,6 @@ std::vector<IoPiece> pieces_of(const CacheCore& core, const Pages& pages, const 
   return pieces;
 }
 
-/// What a read past the end of the file leaves as it was.
-void zero_behind(std::span<const IoPiece> pieces, std::uint64_t size_bytes) {
-  for (const IoPiece& piece : pieces) {
-    const std::uint64_t end = piece.file_offset + piece.length_bytes;
-    if (end <= size_bytes) continue;
-    const std::uint64_t from = std::max(size_bytes, piece.file_offset) - piece.file_offset;
-    std::fill(piece.memory + from, piece.memory + piece.length_bytes, std::byte{0});
-  }
-}
-
 std::uint64_t bytes_on_disk(std::span<const IoPiece> pieces, std::uint64_t size_bytes) {
   std::uint64_t bytes = 0;
   for (const IoPiece& piece : pieces)
@@ -115,12 +107,14 @@ Result<void> still_the_same(CachedFile& file) {
   if (!identity) return tl::unexpected(identity.error());
   const DiskChange change = disk_change(origin, *identity);
   if (change == DiskChange::content && !mutation_active(Mutation::load_whatever_is_there)) {
-    file.load_error.store(ESTALE, std::memory_order_relaxed);
-    return fail(
-        "read " + backing.name(), ESTALE,
-        "another process changed the file before all that is being sent or written of it was "
-        "in memory; change files that are being sent through this engine, or replace them "
-        "by rename");
+    auto changed =
+        fail("read " + backing.name(), ESTALE,
+             "another process changed the file before all that is being sent or written of it was "
+             "in memory; change files that are being sent through this engine, or replace them "
+             "by rename");
+    if (file.load_error.exchange(ESTALE) == 0)
+      spdlog::warn("sends are given up: {}", changed.value().message());
+    return changed;
   }
   if (change == DiskChange::inode_only) origin.set_identity(*identity);
   return {};
@@ -175,7 +169,7 @@ Result<PageIn> page_in(FileSet& files, CachedFile& file, std::uint64_t begin, st
   if (auto same = still_the_same(file); !same) return tl::unexpected(same.error());
   if (outcome.bytes < bytes_on_disk(pieces, disk_size))
     return fail("read " + origin.disk->backing.name(), EIO, "the disk gave less than the file has");
-  zero_behind(pieces, disk_size);
+  zero_after_end(pieces, disk_size);
   install(file, pages, frames);
   return PageIn::done;
 }

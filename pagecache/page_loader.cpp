@@ -89,9 +89,10 @@ bool PageLoader::serve(const Want& want) {
   if (error.errno_value == ENOBUFS && monotonic_now() - want.since < room_limit) return false;
   // Of a file that has changed no send will get on: its load_error says so. Otherwise this one does
   // not.
-  if (error.errno_value != ESTALE) give_up(want, error.errno_value);
-  if (error.errno_value != ESTALE || !std::exchange(want.file->told_of_error, true))
+  if (error.errno_value != ESTALE) {
     spdlog::warn("a send is given up: {}", error.message());
+    give_up(want, error.errno_value);
+  }
   return true;
 }
 
