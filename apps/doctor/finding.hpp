@@ -15,6 +15,18 @@ enum class Verdict : std::uint8_t {
   missing,  ///< something does not work
 };
 
+[[nodiscard]] constexpr const char* name_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::ok:
+      return "ok";
+    case Verdict::slow:
+      return "slow";
+    case Verdict::missing:
+      break;
+  }
+  return "missing";
+}
+
 /// What one check came to.
 struct Finding {
   std::string name;

@@ -4,22 +4,6 @@
 #include "apps/doctor/report.hpp"
 
 namespace strictsend::doctor {
-namespace {
-
-const char* name_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::ok:
-      return "ok";
-    case Verdict::slow:
-      return "slow";
-    case Verdict::missing:
-      break;
-  }
-  return "missing";
-}
-
-}  // namespace
-
 std::string to_json(const std::vector<Finding>& findings) {
   nlohmann::ordered_json checks = nlohmann::ordered_json::array();
   for (const Finding& finding : findings)

@@ -10,15 +10,7 @@ namespace strictsend::doctor {
 namespace {
 
 const char* shown(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::ok:
-      return "ok";
-    case Verdict::slow:
-      return "slow";
-    case Verdict::missing:
-      break;
-  }
-  return "MISSING";
+  return verdict == Verdict::missing ? "MISSING" : name_of(verdict);
 }
 
 }  // namespace

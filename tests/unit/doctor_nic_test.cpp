@@ -7,21 +7,12 @@
 
 #include "apps/doctor/dpdk_checks.hpp"
 #include "apps/doctor/interface_checks.hpp"
+#include "tests/unit/doctor_expect.hpp"
 
 namespace strictsend::doctor {
 namespace {
 
 constexpr KernelVersion new_kernel{6, 12};
-
-void expect(const Finding& finding, Verdict verdict, const std::string& found,
-            const std::string& fix, bool stops = false) {
-  EXPECT_EQ(finding.verdict, verdict) << finding.name << ": " << finding.found;
-  EXPECT_NE(finding.found.find(found), std::string::npos) << finding.found;
-  EXPECT_NE(finding.fix.find(fix), std::string::npos) << finding.fix;
-  EXPECT_EQ(finding.fix.empty(), fix.empty()) << finding.fix;
-  EXPECT_EQ(finding.stops_serve, stops) << finding.name;
-  EXPECT_EQ(finding.why.empty(), verdict == Verdict::ok) << finding.why;
-}
 
 /// One on which nothing is wrong.
 InterfaceFacts good_interface() {

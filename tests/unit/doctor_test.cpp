@@ -10,6 +10,7 @@
 #include "apps/doctor/machine_checks.hpp"
 #include "apps/doctor/options.hpp"
 #include "apps/doctor/report.hpp"
+#include "tests/unit/doctor_expect.hpp"
 
 namespace strictsend::doctor {
 namespace {
@@ -29,16 +30,6 @@ MachineFacts good_machine() {
   facts.program = "/usr/bin/strictsend";
   facts.nic = "af_xdp:eth0";
   return facts;
-}
-
-void expect(const Finding& finding, Verdict verdict, const std::string& found,
-            const std::string& fix, bool stops = false) {
-  EXPECT_EQ(finding.verdict, verdict) << finding.name << ": " << finding.found;
-  EXPECT_NE(finding.found.find(found), std::string::npos) << finding.found;
-  EXPECT_NE(finding.fix.find(fix), std::string::npos) << finding.fix;
-  EXPECT_EQ(finding.fix.empty(), fix.empty()) << finding.fix;
-  EXPECT_EQ(finding.stops_serve, stops) << finding.name;
-  EXPECT_EQ(finding.why.empty(), verdict == Verdict::ok) << finding.why;
 }
 
 TEST(MachineChecks, find_nothing_wrong_with_a_good_machine) {
