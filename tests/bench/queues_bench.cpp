@@ -39,6 +39,7 @@
 #include "tests/bench/thread_time.hpp"
 #include "tests/support/discard_engine.hpp"
 #include "tests/support/netns.hpp"
+#include "tests/support/proc.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace strictsend::bench {
@@ -185,20 +186,6 @@ struct CableVariant {
   std::vector<double> busy_share;        ///< of the machine
 };
 
-/// Processor time of this process's engine threads. Kernel work that they do in a kick counts.
-double engine_threads_seconds() {
-  double ns = 0;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string name;
-    std::ifstream(task.path() / "comm") >> name;
-    if (name != "strictsend-nic") continue;
-    double running_ns = 0;
-    std::ifstream(task.path() / "schedstat") >> running_ns;
-    ns += running_ns;
-  }
-  return ns / 1e9;
-}
-
 Result<void> set_queues(const test::NetNamespacePair& net, unsigned queues) {
   const std::string count = std::to_string(queues);
   // Each end's transmit queues may not be more than the other end's receive queues while an XDP
@@ -226,7 +213,7 @@ Result<void> run_downloads(CableVariant& variant, const test::NetNamespacePair& 
   const std::string url =
       "http://" + net.near().address + ":" + std::to_string(Sender::port) + "/" + Sender::file_name;
   const CpuTime cpu = CpuTime::now({});
-  const double engine_cpu = engine_threads_seconds();
+  const double engine_cpu = test::engine_threads_seconds();
   const Time began = monotonic_now();
   auto peers = net.spawn_in_namespace({"sh", "-c",
                                        "seq " + count + " | xargs -P " + count +
@@ -240,7 +227,7 @@ Result<void> run_downloads(CableVariant& variant, const test::NetNamespacePair& 
   }
   const double seconds = static_cast<double>((monotonic_now() - began).ns) / 1e9;
   const CpuTime took = CpuTime::now({}) - cpu;
-  const double engine_took = engine_threads_seconds() - engine_cpu;
+  const double engine_took = test::engine_threads_seconds() - engine_cpu;
   std::string wanted;
   for (int i = 0; i < clients; ++i)
     wanted += std::to_string(served_bytes) + "\n";

@@ -8,23 +8,10 @@
 #include <vector>
 
 #include "tests/integration/datagrams_fixture.hpp"
+#include "tests/support/proc.hpp"
 
 namespace strictsend::test {
 namespace {
-
-/// Processor time of this process's engine threads.
-double engine_threads_seconds() {
-  double ns = 0;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string name;
-    std::ifstream(task.path() / "comm") >> name;
-    if (name != "strictsend-nic") continue;
-    double running_ns = 0;
-    std::ifstream(task.path() / "schedstat") >> running_ns;
-    ns += running_ns;
-  }
-  return ns / 1e9;
-}
 
 struct Variant {
   const char* name;

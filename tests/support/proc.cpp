@@ -45,4 +45,17 @@ ProcessMemory memory_of(pid_t pid) {
   return memory;
 }
 
+double engine_threads_seconds() {
+  double ns = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    if (name != "strictsend-nic") continue;
+    double running_ns = 0;
+    std::ifstream(task.path() / "schedstat") >> running_ns;
+    ns += running_ns;
+  }
+  return ns / 1e9;
+}
+
 }  // namespace strictsend::test

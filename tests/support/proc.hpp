@@ -25,4 +25,7 @@ struct ProcessMemory {
 /// As it is now; zeros when the process is gone.
 [[nodiscard]] ProcessMemory memory_of(pid_t pid);
 
+/// Processor time of this process's engine threads. Kernel work that they do in a kick counts.
+[[nodiscard]] double engine_threads_seconds();
+
 }  // namespace strictsend::test
