@@ -2,8 +2,6 @@
 // Datagram flows over AF_XDP on a veth pair, to kernel sockets that check what came.
 #include <array>
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
