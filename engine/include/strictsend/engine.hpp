@@ -328,8 +328,8 @@ class STRICTSEND_API Engine {
   Result<void> close(DatagramFlowId flow);
   Result<void> abort(DatagramFlowId flow);
 
-  /// Loads the file (waits for the disk), unless it is larger than whole_file_bytes_max. `flags` are
-  /// those of File: O_RDONLY or O_RDWR for sync. The second form takes a descriptor, which the
+  /// Loads the file (waits for the disk), unless it is larger than whole_file_bytes_max. `flags`
+  /// are those of File: O_RDONLY or O_RDWR for sync. The second form takes a descriptor, which the
   /// caller keeps.
   Result<File> open_file(const std::string& path, int flags);
   Result<File> open_file(int fd);
