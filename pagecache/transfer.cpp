@@ -94,7 +94,9 @@ void Transfer::complete(std::uint32_t slot_index, std::int32_t answer) {
 }
 
 void Transfer::again_or_stop(Slot& slot, int error) {
-  const bool passing = error == EAGAIN || error == EINTR;
+  // io_uring cancels by itself what it finds no worker thread for, and a signal that comes while
+  // one is made is enough for that.
+  const bool passing = error == EAGAIN || error == EINTR || error == ECANCELED;
   if (passing && !stopped_ && slot.retries < retries_max) {
     ++slot.retries;
     slot.state = Slot::State::again;

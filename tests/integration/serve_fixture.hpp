@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -36,6 +37,12 @@ class Serve : public ::testing::TestWithParam<const char*> {
     prepare_network();
     if (HasFatalFailure()) return;
     start();
+  }
+  void TearDown() override {
+    if (!HasFailure() || !server_) return;
+    server_->signal(SIGTERM);
+    if (!server_->wait(seconds(10))) std::printf("the server does not end\n");
+    std::printf("the server said:\n%s\n", server_->output().c_str());
   }
   /// Before the server is started.
   virtual void prepare_network() {}

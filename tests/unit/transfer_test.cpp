@@ -115,12 +115,14 @@ TEST_F(TransferTest, a_write_that_takes_nothing_is_an_error) {
   EXPECT_EQ(transfer.outcome().error, EIO);
 }
 
-TEST_F(TransferTest, asks_again_after_eagain_and_eintr) {
+TEST_F(TransferTest, asks_again_after_eagain_eintr_and_ecanceled) {
   const std::vector<IoPiece> pieces{piece(0, 4096)};
   Transfer transfer(IoDirection::read, pieces, 4, request_bytes, 1);
   transfer.complete(expect_next(transfer).slot, -EAGAIN);
   EXPECT_FALSE(transfer.done());
   transfer.complete(expect_next(transfer).slot, -EINTR);
+  transfer.complete(expect_next(transfer).slot, -ECANCELED);
+  EXPECT_FALSE(transfer.done());
   transfer.complete(expect_next(transfer).slot, 4096);
   EXPECT_TRUE(transfer.done());
   EXPECT_EQ(transfer.outcome().error, 0);
