@@ -10,6 +10,8 @@ namespace strictsend::pagecache {
 namespace {
 
 constexpr std::uint64_t pages_per_lock = 64;
+/// More than a segment of 64 KiB touches.
+constexpr std::uint64_t next_pages = 32;
 
 /// Whether some sender reads the page now or soon: it lies between what is acknowledged and what
 /// was asked to be read ahead.
@@ -18,6 +20,29 @@ bool is_wanted_soon(const CachedFile& file, std::uint64_t page) {
     return page >= snapshot->begin_offset.load(std::memory_order_relaxed) >> page_shift &&
            page < snapshot->ahead_page.load(std::memory_order_relaxed);
   });
+}
+
+/// Whether some sender may be waiting for it: the pages of one segment, of which it has asked for
+/// the one that it came to. What is brought in for one sender is not taken for another before it
+/// was sent, or neither would get on.
+bool is_next(const CachedFile& file, std::uint64_t page) {
+  return std::any_of(file.live.begin(), file.live.end(), [page](const SnapshotState* snapshot) {
+    const std::uint64_t wanted = snapshot->wanted_page.load(std::memory_order_relaxed);
+    return page + next_pages > wanted && page < wanted + next_pages;
+  });
+}
+
+bool may_go(const CachedFile& file, std::uint64_t page, Eviction kind) {
+  switch (kind) {
+    case Eviction::unused:
+    case Eviction::unwanted:
+      return !is_wanted_soon(file, page) && !is_next(file, page);
+    case Eviction::not_next:
+      return !is_next(file, page);
+    case Eviction::any:
+      break;
+  }
+  return true;
 }
 
 std::uint64_t resident_pages(CachedFile& file) {
@@ -42,8 +67,7 @@ std::uint64_t evict_some(CachedFile& file, std::uint64_t frames, Eviction kind) 
       used.store(false, std::memory_order_relaxed);
       continue;
     }
-    if (kind != Eviction::any && is_wanted_soon(file, page)) continue;
-    if (changer.evict(page)) ++freed;
+    if (may_go(file, page, kind) && changer.evict(page)) ++freed;
   }
   file.core->counters().pages_evicted.fetch_add(freed, std::memory_order_relaxed);
   return freed;

@@ -14,6 +14,7 @@ namespace strictsend::pagecache {
 enum class Eviction : std::uint8_t {
   unused,    ///< it was not sent from since the last search, and no sender comes to it soon
   unwanted,  ///< no sender comes to it soon
+  not_next,  ///< no sender comes to it next
   any,
 };
 

@@ -66,8 +66,7 @@ Result<void> begin_edit(CachedFile& file, PageIndex page, std::optional<FileEdit
     const std::shared_ptr<FileSet> files = disk_origin(file).files.lock();
     if (files == nullptr)
       return fail("read", ESHUTDOWN, "its engine is gone, and not all of the file was in memory");
-    const std::uint64_t begin = page.value / access_pages * access_pages;
-    if (auto in = page_in(*files, file, begin, begin + access_pages, DiskWait::wait); !in)
+    if (auto in = page_in(*files, file, page.value, page.value + access_pages, DiskWait::wait); !in)
       return tl::unexpected(in.error());
   }
 }

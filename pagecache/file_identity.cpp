@@ -40,7 +40,8 @@ const char* kind_of(unsigned mode) {
 Result<FileIdentity> identify(int fd, const std::string& name) {
   struct statx status {};
   // AT_STATX_FORCE_SYNC: on a network file system an old answer would hide a foreign change.
-  constexpr unsigned wanted = STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MTIME | STATX_CTIME;
+  constexpr unsigned wanted = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE | STATX_MTIME |
+                              STATX_CTIME | STATX_NLINK | STATX_UID | STATX_GID;
   if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, wanted, &status) != 0)
     return fail("statx of " + name, errno);
   if (!S_ISREG(status.stx_mode))
@@ -53,12 +54,21 @@ Result<FileIdentity> identify(int fd, const std::string& name) {
   identity.size_bytes = status.stx_size;
   identity.mtime_ns = nanoseconds_of(status.stx_mtime);
   identity.ctime_ns = nanoseconds_of(status.stx_ctime);
+  identity.links = status.stx_nlink;
+  identity.mode = status.stx_mode;
+  identity.uid = status.stx_uid;
+  identity.gid = status.stx_gid;
   return identity;
 }
 
-bool differ_in_ctime_only(const FileIdentity& a, const FileIdentity& b) {
-  return a.key == b.key && a.size_bytes == b.size_bytes && a.mtime_ns == b.mtime_ns &&
-         a.ctime_ns != b.ctime_ns;
+FileChange change_between(const FileIdentity& before, const FileIdentity& after) {
+  if (before == after) return FileChange::none;
+  if (before.key != after.key || before.size_bytes != after.size_bytes ||
+      before.mtime_ns != after.mtime_ns)
+    return FileChange::content;
+  const bool explained = before.links != after.links || before.mode != after.mode ||
+                         before.uid != after.uid || before.gid != after.gid;
+  return explained ? FileChange::inode : FileChange::unexplained;
 }
 
 Duration time_until_settled(const FileIdentity& identity, std::int64_t now_ns) {

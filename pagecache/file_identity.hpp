@@ -28,12 +28,24 @@ struct FileIdentity {
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_ns = 0;  ///< since 1970
   std::int64_t ctime_ns = 0;
+  // What moves ctime alone when it is changed:
+  std::uint32_t links = 0;
+  std::uint32_t mode = 0;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
   bool operator==(const FileIdentity&) const = default;
 };
 
-/// Do they differ in ctime alone? Then owner, mode, names or links were changed, and the bytes only
-/// if somebody set mtime back to the nanosecond.
-[[nodiscard]] bool differ_in_ctime_only(const FileIdentity& a, const FileIdentity& b);
+/// What became of a file between two looks at it.
+enum class FileChange : std::uint8_t {
+  none,
+  inode,        ///< links, mode or owner; the bytes only if somebody also set mtime back to the
+                ///< nanosecond
+  unexplained,  ///< ctime moved and nothing else shows: it was renamed, its times or extended
+                ///< attributes were set, or its bytes were changed and mtime was set back
+  content,
+};
+[[nodiscard]] FileChange change_between(const FileIdentity& before, const FileIdentity& after);
 
 /// Longer than the slowest tick (HZ=100) that ctime can lag behind.
 inline constexpr Duration timestamp_granularity = milliseconds(20);
@@ -51,8 +63,8 @@ Result<FileIdentity> identify(int fd, const std::string& name);
 /// that the identity must be read again.
 bool wait_until_settled(const FileIdentity& identity);
 
-/// A strong validator for the bytes of a file as loaded from disk (RFC 9110 §8.8.1): every part of
-/// the identity, in hexadecimal.
+/// A strong validator for the bytes of a file as loaded from disk (RFC 9110 §8.8.1): key,
+/// size and times, in hexadecimal.
 [[nodiscard]] std::string entity_tag_of(const FileIdentity& identity);
 
 }  // namespace strictsend::pagecache

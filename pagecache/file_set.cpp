@@ -40,12 +40,6 @@ bool has_unsaved_changes(CachedFile& file) {
              disk_origin(file).disk_size_bytes.load(std::memory_order_relaxed);
 }
 
-DiskChange disk_change(const DiskOrigin& origin, const FileIdentity& now_identity) {
-  if (now_identity == origin.identity()) return DiskChange::none;
-  return differ_in_ctime_only(now_identity, origin.identity()) ? DiskChange::inode_only
-                                                               : DiskChange::content;
-}
-
 tl::unexpected<Error> conflict_error(const std::string& operation, const std::string& name) {
   return fail(
       operation + " " + name, ESTALE,
@@ -129,12 +123,13 @@ Result<void> FileSet::refresh_version(std::shared_ptr<CachedFile>& file, bool in
       }
       auto now_identity = origin.disk->backing.identify();
       if (!now_identity) return tl::unexpected(now_identity.error());
-      const DiskChange change = disk_change(origin, *now_identity);
-      if (change == DiskChange::none) return {};
+      const FileChange change = change_between(origin.identity(), *now_identity);
+      if (change == FileChange::none) return {};
       if (keeps_its_bytes()) {
-        if (change == DiskChange::content)
+        if (change == FileChange::content)
           return conflict_error("freeze", origin.disk->backing.name());
-        origin.set_identity(*now_identity);
+        // Pages that are still to be read need to know more: such a version keeps what it knows.
+        if (change == FileChange::inode || !file->paged) origin.set_identity(*now_identity);
         return {};
       }
     }
@@ -249,14 +244,21 @@ bool FileSet::write_back_paged() {
   return false;
 }
 
-bool FileSet::make_room_for(std::uint64_t frames) {
-  reap_stuck();
+bool FileSet::make_spare_room(std::uint64_t frames) {
   for (const Eviction kind : {Eviction::unused, Eviction::unwanted})
     if (core_->evictor().evict(frames, kind) > 0) return true;
+  return evict_one(WriteBack::no);
+}
+
+bool FileSet::make_room() {
+  reap_stuck();
+  if (make_spare_room(1)) return true;
   for (int step = 0; step < collecting_steps_max; ++step) {
     const std::uint64_t free_before = core_->allocator().free_frames();
-    if (evict_one()) return true;
-    if (core_->evictor().evict(frames, Eviction::any) > 0 || write_back_paged()) return true;
+    if (evict_one(WriteBack::yes)) return true;
+    for (const Eviction kind : {Eviction::not_next, Eviction::any})
+      if (core_->evictor().evict(1, kind) > 0) return true;
+    if (write_back_paged()) return true;
     // Frames of sends that are over may still be on their way back.
     const bool collecting = core_->allocator().waiting_frames() != 0 ||
                             core_->snapshots().outside() != core_->snapshots().live();
@@ -272,8 +274,8 @@ void FileSet::drop_idle() {
   }
 }
 
-/// Lets the file go that was not used for longest; changed ones are written back first.
-bool FileSet::evict_one() {
+/// Lets the file go that was not used for longest; changed ones are written back first, or stay.
+bool FileSet::evict_one(WriteBack changed) {
   for (;;) {
     Lock lock(mutex_);
     auto victim = entries_.end();
@@ -282,6 +284,7 @@ bool FileSet::evict_one() {
       // New references are made under the mutex or from others, so one means: nobody's but ours.
       const bool idle =
           entry.file != nullptr && !entry.busy && !entry.unsaveable && entry.file.use_count() == 1;
+      if (idle && changed == WriteBack::no && has_unsaved_changes(*entry.file)) continue;
       if (idle && (victim == entries_.end() || entry.used < victim->second.used)) victim = it;
     }
     if (victim == entries_.end()) return false;

@@ -67,11 +67,6 @@ class DiskOrigin final : public FileOrigin {
 /// Does the version hold bytes that the disk does not? Takes the file's lock.
 [[nodiscard]] bool has_unsaved_changes(CachedFile& file);
 
-/// Compares the backing file with what this version was made from; `now_identity` is what is there.
-/// Under disk->mutex.
-enum class DiskChange : std::uint8_t { none, inode_only, content };
-[[nodiscard]] DiskChange disk_change(const DiskOrigin& origin, const FileIdentity& now_identity);
-
 /// The error for two writers who do not know of each other.
 [[nodiscard]] tl::unexpected<Error> conflict_error(const std::string& operation,
                                                    const std::string& name);
@@ -95,11 +90,13 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
 
   Result<std::shared_ptr<CachedFile>> open(BackingFile backing);
   Result<void> refresh(std::shared_ptr<CachedFile>& file);
-  /// Frees frames; false when there is nothing more to free. For so many frames at best: pages of
-  /// paged files that nobody uses soon, idle files, pages that are wanted soon after all, and pages
-  /// that have to be written back first.
-  bool make_room_for(std::uint64_t frames);
-  bool make_room() { return make_room_for(1); }
+  /// Frees a frame at least, at whatever cost; false when there is nothing more to free. In this
+  /// order: pages of paged files that nobody uses soon, idle files, pages that are wanted soon
+  /// after all, and pages that have to be written back first.
+  bool make_room();
+  /// Frees up to so many frames without a wait, and without taking what somebody uses soon. False:
+  /// there is nothing of that kind.
+  bool make_spare_room(std::uint64_t frames);
   void drop_idle();
   /// For the errors of a full cache.
   [[nodiscard]] std::string fullness() const;
@@ -124,7 +121,8 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   [[nodiscard]] bool is_kept_whole(std::uint64_t size_bytes) const;
   bool write_back_paged();
   Entry& wait_until_idle(Lock& lock, const FileKey& key);
-  bool evict_one();
+  enum class WriteBack : std::uint8_t { no, yes };
+  bool evict_one(WriteBack changed);
   void keep_until_drained(IoRing ring, std::shared_ptr<CachedFile> file);
   void reap_stuck();
   void log_mode_once(const FileKey& key, const std::string& name, const std::string& mode);

@@ -168,8 +168,8 @@ Result<void> sync_to_disk(CachedFile& file) {
   auto before = backing.identify();
   if (!before) return tl::unexpected(before.error());
   if (!has_unsaved_changes(file)) return {};
-  if (disk_change(origin, *before) == DiskChange::content)
-    return conflict_error("sync", backing.name());
+  const FileChange change = change_between(origin.identity(), *before);
+  if (change == FileChange::content) return conflict_error("sync", backing.name());
 
   if (!core.config().protect && file.mapping != nullptr) mark_all_changed(file);
   std::vector<PageIndex> pages;
@@ -187,6 +187,9 @@ Result<void> sync_to_disk(CachedFile& file) {
 
   // Whatever came of it, what the disk shows now is our own doing.
   auto after = backing.identify();
+  // But for what nobody can explain: pages that are not in memory must not be read any more.
+  if (after && change == FileChange::unexplained && file.paged)
+    after->ctime_ns = origin.identity().ctime_ns;
   if (after && (!result || after->size_bytes == (*held).end_offset)) origin.set_identity(*after);
   if (!result) return result;
   if (!after) return tl::unexpected(after.error());

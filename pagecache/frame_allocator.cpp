@@ -29,6 +29,18 @@ FrameAllocator::FrameAllocator(FrameTable& frames, ChecksumMemo& memo, FrameAudi
 bool FrameAllocator::allocate(std::uint64_t count, std::vector<FrameRun>& runs) {
   const std::scoped_lock lock(mutex_);
   if (free_file_frames_.count() < count) return false;
+  allocate_locked(count, runs);
+  return true;
+}
+
+std::uint64_t FrameAllocator::allocate_some(std::uint64_t count, std::vector<FrameRun>& runs) {
+  const std::scoped_lock lock(mutex_);
+  count = std::min(count, free_file_frames_.count());
+  if (count != 0) allocate_locked(count, runs);
+  return count;
+}
+
+void FrameAllocator::allocate_locked(std::uint64_t count, std::vector<FrameRun>& runs) {
   const std::uint64_t size = file_frames();
   if (order_ == Order::lifo || rover_ >= size) rover_ = 0;
   std::uint64_t left = count;
@@ -44,7 +56,7 @@ bool FrameAllocator::allocate(std::uint64_t count, std::vector<FrameRun>& runs) 
                           static_cast<std::uint32_t>(left)});
         }
         rover_ = begin + left;
-        return true;
+        return;
       }
       begin = free_file_frames_.next(end, size);
     }
@@ -59,7 +71,6 @@ bool FrameAllocator::allocate(std::uint64_t count, std::vector<FrameRun>& runs) 
     for (; begin < end; ++begin)
       hand_out_locked(files_begin_.plus(static_cast<std::uint32_t>(begin)));
   }
-  return true;
 }
 
 FrameIndex FrameAllocator::take_spare() {

@@ -43,6 +43,8 @@ class FrameAllocator {
   /// Frames for `count` pages, in as few runs as there are; false and nothing taken when fewer are
   /// free. Their bytes are what they were.
   [[nodiscard]] bool allocate(std::uint64_t count, std::vector<FrameRun>& runs);
+  /// The same for so many of `count` as are free; returns how many.
+  std::uint64_t allocate_some(std::uint64_t count, std::vector<FrameRun>& runs);
   /// A frame for preserving; no_frame when there is none.
   [[nodiscard]] FrameIndex take_spare();
 
@@ -66,6 +68,7 @@ class FrameAllocator {
   void verify_free();
 
  private:
+  void allocate_locked(std::uint64_t count, std::vector<FrameRun>& runs);
   void free_locked(FrameIndex frame);
   void hand_out_locked(FrameIndex frame);
   [[nodiscard]] bool is_reserve(FrameIndex frame) const { return frame >= reserve_begin_; }

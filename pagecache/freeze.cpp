@@ -113,6 +113,7 @@ void set_range(SnapshotState& snapshot, std::uint64_t size, std::uint64_t offset
   snapshot.pages_preserved.store(0, std::memory_order_relaxed);
   snapshot.progress_ns.store(monotonic_now().ns, std::memory_order_relaxed);
   snapshot.ahead_page.store(0, std::memory_order_relaxed);
+  snapshot.wanted_page.store(no_page, std::memory_order_relaxed);
   snapshot.ahead_count = 0;
 }
 

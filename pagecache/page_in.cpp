@@ -32,13 +32,14 @@ class NewFrames {
       if (frame != no_frame) core_.allocator().retire(frame);
   }
 
-  [[nodiscard]] bool take(std::uint64_t count) {
+  /// Until there are `count`, if so many are free.
+  void fill_up_to(std::uint64_t count) {
+    if (count <= frames_.size()) return;
     std::vector<FrameRun> runs;
-    if (!core_.allocator().allocate(count, runs)) return false;
+    core_.allocator().allocate_some(count - frames_.size(), runs);
     for (const FrameRun& run : runs)
       for (std::uint32_t i = 0; i < run.count; ++i)
         frames_.push_back(run.first.plus(i));
-    return true;
   }
   [[nodiscard]] std::size_t size() const { return frames_.size(); }
   [[nodiscard]] FrameIndex operator[](std::size_t i) const { return frames_[i]; }
@@ -48,6 +49,23 @@ class NewFrames {
   CacheCore& core_;
   std::vector<FrameIndex> frames_;
 };
+
+/// So many pages are worth taking others', which have to be read again then: reading single pages
+/// would cost more.
+constexpr std::uint64_t pages_at_a_time = 16;
+
+/// Frames for one page at least and `count` at best; none: there is no room.
+void find_frames(CacheCore& core, FileSet& files, std::uint64_t count, NewFrames& frames) {
+  do {
+    frames.fill_up_to(count);
+  } while (frames.size() < count && files.make_spare_room(count - frames.size()));
+  const std::uint64_t some = std::min(count, pages_at_a_time);
+  while (frames.size() < some &&
+         core.evictor().evict(some - frames.size(), Eviction::not_next) != 0)
+    frames.fill_up_to(some);
+  while (frames.size() == 0 && files.make_room())
+    frames.fill_up_to(1);
+}
 
 Pages absent_pages(CachedFile& file, std::uint64_t begin, std::uint64_t end) {
   const std::scoped_lock lock(file.lock);
@@ -105,18 +123,19 @@ Result<void> still_the_same(CachedFile& file) {
   const BackingFile& backing = origin.disk->backing;
   auto identity = backing.identify();
   if (!identity) return tl::unexpected(identity.error());
-  const DiskChange change = disk_change(origin, *identity);
-  if (change == DiskChange::content && !mutation_active(Mutation::load_whatever_is_there)) {
-    auto changed =
-        fail("read " + backing.name(), ESTALE,
-             "another process changed the file before all that is being sent or written of it was "
-             "in memory; change files that are being sent through this engine, or replace them "
-             "by rename");
+  const FileChange change = change_between(origin.identity(), *identity);
+  const bool suspect = change == FileChange::content || change == FileChange::unexplained;
+  if (suspect && !mutation_active(Mutation::load_whatever_is_there)) {
+    auto changed = fail(
+        "read " + backing.name(), ESTALE,
+        "another process changed or renamed the file before all that is being sent or written "
+        "of it was in memory; change files that are being sent through this engine, or replace "
+        "them by rename");
     if (file.load_error.exchange(ESTALE) == 0)
       spdlog::warn("sends are given up: {}", changed.value().message());
     return changed;
   }
-  if (change == DiskChange::inode_only) origin.set_identity(*identity);
+  if (change == FileChange::inode) origin.set_identity(*identity);
   return {};
 }
 
@@ -143,11 +162,10 @@ Result<PageIn> page_in(FileSet& files, CachedFile& file, std::uint64_t begin, st
   NewFrames frames(core);
   const std::uint64_t count = absent_pages(file, begin, end).size();
   if (count == 0) return PageIn::done;
-  while (!frames.take(count)) {
-    if (!files.make_room_for(count))
-      return fail("read " + origin.disk->backing.name(), ENOBUFS,
-                  files.fullness() + ", and all of it is in use; choose a larger one with --cache");
-  }
+  find_frames(core, files, count, frames);
+  if (frames.size() == 0)
+    return fail("read " + origin.disk->backing.name(), ENOBUFS,
+                files.fullness() + ", and all of it is in use; choose a larger one with --cache");
   std::unique_lock disk_lock(origin.disk->mutex, std::defer_lock);
   if (wait == DiskWait::wait)
     disk_lock.lock();

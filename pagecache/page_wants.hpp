@@ -42,7 +42,8 @@ class PageWants {
   [[nodiscard]] SnapshotState* take_all() { return head_.exchange(nullptr); }
   /// From here on the state may be used for another snapshot, and may be queued again.
   static void answered(SnapshotState& snapshot) {
-    snapshot.want_queued.store(false, std::memory_order_seq_cst);
+    // Not a plain store: what is read next must be read after it.
+    snapshot.want_queued.exchange(false, std::memory_order_seq_cst);
   }
   void sleep(Duration limit);
   void came();

@@ -16,6 +16,8 @@ namespace strictsend::pagecache {
 class CacheCore;
 class CachedFile;
 
+inline constexpr std::uint64_t no_page = UINT64_MAX;
+
 /// A snapshot: (file, epoch, range), pooled. Between `freeze` and `release` it belongs to its
 /// holder; the guard collects it later and puts it back into the pool.
 class SnapshotState {
@@ -59,8 +61,8 @@ class SnapshotState {
   std::atomic<std::uint64_t> pages_preserved{0};
 
   // --- Of a paged file: what its sender wants to have in memory (page_wants.hpp).
-  /// Asked for: these many pages from that one on. Writer: the engine thread (relaxed).
-  std::atomic<std::uint64_t> wanted_page{0};
+  /// Asked for last: these many pages from that one on. Writer: the engine thread (relaxed).
+  std::atomic<std::uint64_t> wanted_page{no_page};
   std::atomic<std::uint32_t> wanted_count{0};
   /// In the list of wants: the state is not used again before the loader has cleared this.
   std::atomic<bool> want_queued{false};

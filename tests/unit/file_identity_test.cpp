@@ -64,12 +64,17 @@ TEST_F(FileIdentityTest, waits_only_while_a_later_change_could_hide_behind_the_t
 }
 
 TEST_F(FileIdentityTest, tells_a_change_of_the_inode_alone_from_one_of_the_bytes) {
-  const FileIdentity identity{{1, 2}, 3, 4, 5};
-  EXPECT_TRUE(differ_in_ctime_only(identity, FileIdentity{{1, 2}, 3, 4, 9}));
-  EXPECT_FALSE(differ_in_ctime_only(identity, identity));
-  EXPECT_FALSE(differ_in_ctime_only(identity, FileIdentity{{1, 2}, 9, 4, 9}));
-  EXPECT_FALSE(differ_in_ctime_only(identity, FileIdentity{{1, 2}, 3, 9, 9}));
-  EXPECT_FALSE(differ_in_ctime_only(identity, FileIdentity{{1, 9}, 3, 4, 9}));
+  const FileIdentity identity{{1, 2}, 3, 4, 5, 1, 0644, 10, 20};
+  const auto to = [&](const FileIdentity& after) { return change_between(identity, after); };
+  EXPECT_EQ(to(identity), FileChange::none);
+  EXPECT_EQ(to({{1, 2}, 3, 4, 9, 1, 0644, 10, 20}), FileChange::unexplained);
+  EXPECT_EQ(to({{1, 2}, 3, 4, 9, 0, 0644, 10, 20}), FileChange::inode);
+  EXPECT_EQ(to({{1, 2}, 3, 4, 9, 1, 0600, 10, 20}), FileChange::inode);
+  EXPECT_EQ(to({{1, 2}, 3, 4, 9, 1, 0644, 11, 20}), FileChange::inode);
+  EXPECT_EQ(to({{1, 2}, 3, 4, 9, 1, 0644, 10, 21}), FileChange::inode);
+  EXPECT_EQ(to({{1, 2}, 9, 4, 9, 1, 0644, 10, 20}), FileChange::content);
+  EXPECT_EQ(to({{1, 2}, 3, 9, 9, 1, 0600, 10, 20}), FileChange::content);
+  EXPECT_EQ(to({{1, 9}, 3, 4, 9, 1, 0644, 10, 20}), FileChange::content);
 }
 
 TEST_F(FileIdentityTest, only_regular_files_have_one) {
