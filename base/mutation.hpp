@@ -30,6 +30,8 @@ enum class Mutation : std::uint8_t {
   relaxed_mark,                   ///< the page's sequence count is made odd with a relaxed store
   evict_written,                  ///< a page leaves the memory although the disk has other bytes
   evict_under_descriptor,         ///< a page's frame goes to others though a descriptor is on it
+  evict_in_plain_sight,           ///< a mapping goes on showing a frame that is another's
+  show_what_is_read,              ///< a mapping shows a frame, unprotected, that snapshots read
   load_whatever_is_there,         ///< pages are read without a look at whether the file was changed
   release_at_tx_completion,       ///< engine: bytes are given up when sent, not when acknowledged
   release_under_descriptor,       ///< engine: bytes are given up at ACK though a descriptor is out

@@ -12,6 +12,7 @@
 #include "base/assert.hpp"
 #include "pagecache/guard.hpp"
 #include "pagecache/mapping_probe.hpp"
+#include "pagecache/page_changer.hpp"
 #include "pagecache/pin.hpp"
 
 namespace strictsend::pagecache {
@@ -29,11 +30,16 @@ std::uint32_t spare_frames_for(const CacheConfig& config) {
 constexpr std::uint32_t read_ahead_pages_min = 16;
 constexpr std::uint32_t read_ahead_pages_limit = 1024;
 
-/// A page away from home stands in a VMA of its own and splits its neighbours': two more.
-std::uint64_t away_pages_limit() {
+/// A page in a VMA of its own splits its neighbours': two more.
+std::uint64_t lone_pages_limit() {
   std::uint64_t maps_max = 65530;
   std::ifstream("/proc/sys/vm/max_map_count") >> maps_max;
   return std::max<std::uint64_t>(maps_max / 4 * 3 / 2, 16);
+}
+
+tl::unexpected<Error> mapping_failed(int error) {
+  return fail("mapping a file", error,
+              "if the process has too many mappings, raise vm.max_map_count with sysctl");
 }
 
 }  // namespace
@@ -109,7 +115,7 @@ CacheCore::CacheCore(const CacheConfig& config, const CacheTuning& tuning, Arena
                      std::optional<Userfaultfd> uffd, Error uffd_error, UniqueFd wants_fd)
     : config_(config),
       tuning_(tuning),
-      away_pages_max_(tuning.away_pages_max != 0 ? tuning.away_pages_max : away_pages_limit()),
+      lone_pages_max_(tuning.lone_pages_max != 0 ? tuning.lone_pages_max : lone_pages_limit()),
       arena_(std::move(arena)),
       frames_(arena_.frames()),
       memo_(arena_.frames()),
@@ -128,12 +134,26 @@ CacheCore::~CacheCore() {
 }
 
 void CacheCore::shutdown() {
-  shut_down_.store(true, std::memory_order_release);
+  const bool again = shut_down_.exchange(true, std::memory_order_acq_rel);
   if (guard_ != nullptr) guard_->stop();
+  if (!again) end_hiding();
   if (uffd_) uffd_->close();
 }
 
-Result<std::shared_ptr<CachedFile>> CacheCore::create_file(std::uint64_t size_bytes) {
+/// Without anybody who answers faults a hidden page would show another file's bytes.
+void CacheCore::end_hiding() {
+  for (const std::shared_ptr<CachedFile>& file : mappings_.files()) {
+    const std::scoped_lock lock(file->lock);
+    PageChanger changer(*this, *file);
+    const std::uint64_t end = file->hidden.size();
+    for (std::uint64_t page = file->hidden.next(0, end); page < end;
+         page = file->hidden.next(page + 1, end))
+      if (!changer.is_in_memory(page) || !changer.show(page)) file->mapping->lose(page);
+  }
+}
+
+Result<std::shared_ptr<CachedFile>> CacheCore::create_file(std::uint64_t size_bytes,
+                                                           Residency residency) {
   const std::uint64_t pages = pages_for(size_bytes);
   if (pages > allocator_.file_frames()) {
     return fail("file of " + std::to_string(size_bytes) + " bytes", EFBIG,
@@ -141,7 +161,7 @@ Result<std::shared_ptr<CachedFile>> CacheCore::create_file(std::uint64_t size_by
                     std::to_string(allocator_.file_frames() << page_shift) +
                     " bytes; choose a larger cache");
   }
-  auto file = std::make_shared<CachedFile>(shared_from_this(), size_bytes);
+  auto file = std::make_shared<CachedFile>(shared_from_this(), size_bytes, residency);
   std::vector<FrameRun> runs;
   if (!allocator_.allocate(pages, runs)) {
     return fail("room for a file of " + std::to_string(size_bytes) + " bytes", ENOSPC,
@@ -156,7 +176,7 @@ Result<std::shared_ptr<CachedFile>> CacheCore::create_paged_file(std::uint64_t s
     return fail("file of " + std::to_string(size_bytes) + " bytes", EFBIG,
                 "files of up to 16 TiB can be sent");
   }
-  auto file = std::make_shared<CachedFile>(shared_from_this(), size_bytes, true);
+  auto file = std::make_shared<CachedFile>(shared_from_this(), size_bytes, Residency::on_demand);
   file->add_absent_pages(pages_for(size_bytes));
   evictor_.add(file);
   return file;
@@ -185,12 +205,17 @@ Result<std::span<std::byte>> CacheCore::map(const std::shared_ptr<CachedFile>& f
         std::min<std::uint64_t>(run.count, mapping.pages() > page ? mapping.pages() - page : 0);
     page += run.count;
     if (skipped == run.count) continue;
+    if (run.first == no_frame) {
+      if (const int error = mapping.append_hidden(); error != 0) return mapping_failed(error);
+      file->hidden.set(page - 1);
+      file->scattered.set(page - 1);
+      counters_.pages_scattered.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
     if (const int error = mapping.append(run.first.plus(static_cast<std::uint32_t>(skipped)),
                                          run.count - skipped);
-        error != 0) {
-      return fail("mapping a file", error,
-                  "if the process has too many mappings, raise vm.max_map_count with sysctl");
-    }
+        error != 0)
+      return mapping_failed(error);
   }
   return std::span(mapping.address(), file->size_bytes.load(std::memory_order_relaxed));
 }
@@ -214,11 +239,16 @@ PinOutcome CacheCore::resolve_and_pin(const SnapshotState& snapshot, PageIndex p
 PinOutcome CacheCore::resolve_for_sending(SnapshotState& snapshot, PageIndex page,
                                           FrameIndex& frame) {
   const PinOutcome outcome = resolve_and_pin(snapshot, page, frame);
-  if (!snapshot.file->paged || outcome == PinOutcome::revoked) return outcome;
-  if (outcome == PinOutcome::absent &&
-      snapshot.file->load_error.load(std::memory_order_relaxed) != 0) {
+  const CachedFile& file = *snapshot.file;
+  if (!file.evictable || outcome == PinOutcome::revoked) return outcome;
+  if (outcome != PinOutcome::absent && !file.paged) return outcome;
+  if (outcome == PinOutcome::absent && file.load_error.load(std::memory_order_relaxed) != 0) {
     counters_.sends_failed_for_disk.fetch_add(1, std::memory_order_relaxed);
     return PinOutcome::revoked;
+  }
+  if (!file.paged) {  // all of it was there, and most of it may be still
+    wants_.want(snapshot, page.value, read_ahead_pages_min);
+    return outcome;
   }
   const std::uint64_t ahead = snapshot.ahead_page.load(std::memory_order_relaxed);
   if (outcome == PinOutcome::absent && page.value < ahead) {

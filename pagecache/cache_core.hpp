@@ -34,7 +34,7 @@ class Guard;
 /// What only tests change.
 struct CacheTuning {
   FrameAllocator::Order free_order = FrameAllocator::Order::fifo;
-  std::uint64_t away_pages_max = 0;  ///< 0: from vm.max_map_count
+  std::uint64_t lone_pages_max = 0;  ///< 0: from vm.max_map_count
   Duration guard_tick = milliseconds(1);
 };
 
@@ -48,12 +48,13 @@ struct CoreCounters {
   std::atomic<std::uint64_t> writer_stall_ns_max{0};
   std::atomic<std::uint64_t> victims{0};
   std::atomic<std::uint64_t> audit_failures{0};
-  std::atomic<std::uint64_t> pages_loaded{0};  ///< of paged files
+  std::atomic<std::uint64_t> pages_loaded{0};  ///< one by one, not with their file
   std::atomic<std::uint64_t> pages_evicted{0};
   std::atomic<std::uint64_t> sends_failed_for_disk{0};
   std::atomic<std::uint64_t> frames_cached{0};  ///< gauges
   std::atomic<std::uint64_t> frames_history{0};
   std::atomic<std::uint64_t> pages_away{0};
+  std::atomic<std::uint64_t> pages_scattered{0};
 };
 
 /// API writers that wait for a spare frame, and since when, so that the guard can choose a victim
@@ -107,7 +108,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   /// loader fills `extents()` through the DMA view, the rest of the last page with zeros, and sets
   /// `attributes` and `origin`, before it publishes the file. EFBIG: can never fit; ENOSPC: does
   /// not fit now (drop an idle file and try again).
-  Result<std::shared_ptr<CachedFile>> create_file(std::uint64_t size_bytes);
+  Result<std::shared_ptr<CachedFile>> create_file(std::uint64_t size_bytes,
+                                                  Residency residency = Residency::fixed);
   /// A paged file, none of which is in memory; of any size.
   Result<std::shared_ptr<CachedFile>> create_paged_file(std::uint64_t size_bytes);
 
@@ -163,7 +165,14 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   [[nodiscard]] const Userfaultfd* uffd() const { return uffd_ ? &*uffd_ : nullptr; }
   /// Why `uffd` is null.
   [[nodiscard]] const Error& uffd_error() const { return uffd_error_; }
-  [[nodiscard]] std::uint64_t away_pages_max() const { return away_pages_max_; }
+  /// So many pages of mappings may stand in a VMA of their own.
+  [[nodiscard]] std::uint64_t lone_pages_max() const { return lone_pages_max_; }
+  /// Whether another one may: for a writer's sake; and for making room, to which half is open.
+  [[nodiscard]] bool has_room_for_redirect() const { return lone_pages() < lone_pages_max_; }
+  [[nodiscard]] bool has_room_for_scattering() const {
+    return counters_.pages_scattered.load(std::memory_order_relaxed) < lone_pages_max_ / 2 &&
+           has_room_for_redirect();
+  }
   /// The guard looks after the file's history and pages away from now on. Under the file's lock.
   void needs_upkeep(CachedFile& file);
   [[nodiscard]] Guard& guard() { return *guard_; }
@@ -174,10 +183,15 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   Result<SnapshotState*> freeze_range(const std::shared_ptr<CachedFile>& file, std::uint64_t offset,
                                       std::uint64_t length_bytes, std::vector<PageIndex>* dirty);
   [[nodiscard]] SnapshotState* take_snapshot();
+  [[nodiscard]] std::uint64_t lone_pages() const {
+    return counters_.pages_away.load(std::memory_order_relaxed) +
+           counters_.pages_scattered.load(std::memory_order_relaxed);
+  }
+  void end_hiding();
 
   const CacheConfig config_;
   const CacheTuning tuning_;
-  std::uint64_t away_pages_max_ = 0;
+  std::uint64_t lone_pages_max_ = 0;
   Arena arena_;
   FrameTable frames_;
   ChecksumMemo memo_;

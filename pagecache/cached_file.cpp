@@ -8,8 +8,11 @@
 
 namespace strictsend::pagecache {
 
-CachedFile::CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size, bool is_paged)
-    : core(std::move(owner)), paged(is_paged), size_bytes(size) {}
+CachedFile::CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size, Residency residency)
+    : core(std::move(owner)),
+      evictable(residency != Residency::fixed),
+      paged(residency == Residency::on_demand),
+      size_bytes(size) {}
 
 CachedFile::~CachedFile() {
   // Nobody else knows the file any more: no snapshot, so no sender and no history but what a
@@ -17,6 +20,7 @@ CachedFile::~CachedFile() {
   if (mapping != nullptr) {
     core->mappings().remove(mapping->address());
     mapping.reset();
+    core->counters().pages_scattered.fetch_sub(scattered.count());
   }
   FrameAllocator& allocator = core->allocator();
   CoreCounters& counters = core->counters();
@@ -65,7 +69,7 @@ void CachedFile::add_pages(std::span<const FrameRun> runs) {
     count += run.count;
   core->counters().frames_cached.fetch_add(count - page_count, std::memory_order_relaxed);
   make_entries(count);
-  if (paged) resident.set_range(page_count, count);
+  if (evictable) resident.set_range(page_count, count);
   for (const FrameRun& run : runs) {
     for (std::uint32_t i = 0; i < run.count; ++i, ++page_count) {
       PageEntry& entry = table[PageIndex{static_cast<std::uint32_t>(page_count)}];
@@ -87,9 +91,9 @@ void CachedFile::add_absent_pages(std::uint64_t count) {
 
 void CachedFile::make_entries(std::uint64_t count) {
   table.grow(count);
-  for (SparseBits* bits : {&unprotected, &dirty, &has_history, &away})
+  for (SparseBits* bits : {&unprotected, &dirty, &has_history, &away, &hidden, &scattered})
     bits->resize(count);
-  if (paged) resident.resize(count);
+  if (evictable) resident.resize(count);
 }
 
 }  // namespace strictsend::pagecache

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/fair_lock.hpp"
@@ -30,6 +31,13 @@ class FileOrigin {
   virtual ~FileOrigin() = default;
 };
 
+/// Which pages of a file are in memory.
+enum class Residency : std::uint8_t {
+  fixed,   ///< all, always: no disk stands behind it
+  loaded,  ///< all at first; where room is needed they leave, and come again when they are wanted
+  on_demand,  ///< none at first. Such a file is called paged, and is never mapped
+};
+
 /// One version of a file in memory: its pages, their history, the snapshots of it, its mapping.
 ///
 /// Shared by handles, snapshots and the loader's registry; the last one gives its frames back, on
@@ -38,17 +46,15 @@ class FileOrigin {
 /// coming home, collecting), by freezes, and by FileEdit. Senders read `table` without the lock.
 class CachedFile final : public std::enable_shared_from_this<CachedFile> {
  public:
-  /// `is_paged`: its pages come into memory when they are wanted and leave it again; it is never
-  /// mapped.
-  CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size, bool is_paged = false);
+  CachedFile(std::shared_ptr<CacheCore> owner, std::uint64_t size, Residency residency);
   CachedFile(const CachedFile&) = delete;
   CachedFile& operator=(const CachedFile&) = delete;
   ~CachedFile();
 
   [[nodiscard]] std::uint64_t pages() const { return pages_for(size_bytes.load()); }
-  /// Pages in memory: all, unless the file is paged. Under the lock.
+  /// Pages in memory. Under the lock.
   [[nodiscard]] std::uint64_t resident_pages() const {
-    return paged ? resident.count() : page_count;
+    return evictable ? resident.count() : page_count;
   }
 
   /// The runs of frames that hold the pages now, in file order: where the loader reads into,
@@ -61,7 +67,8 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   void add_absent_pages(std::uint64_t count);
 
   const std::shared_ptr<CacheCore> core;
-  const bool paged;
+  const bool evictable;                ///< pages may leave the memory
+  const bool paged;                    ///< all pages never were in it together
   std::unique_ptr<FileOrigin> origin;  ///< the loader's; set before the file is published
 
   /// First come, first served; held for memory copies and memory system calls only, never across
@@ -83,7 +90,13 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   SparseBits dirty;        ///< written since loaded or last synced
   SparseBits has_history;
   SparseBits away;      ///< current frame != home
-  SparseBits resident;  ///< of a paged file: pages with a frame
+  SparseBits resident;  ///< of an evictable file: pages with a frame
+  /// Pages that the mapping does not show: no page table entry, and the VMA's frame is others'. A
+  /// fault tells when one is wanted.
+  SparseBits hidden;
+  SparseBits scattered;  ///< pages of the mapping that stand, or will once shown, in a VMA each
+  /// Of a loaded file's pages that are not in memory: what their bytes sum up to.
+  std::unordered_map<std::uint64_t, std::uint64_t> evicted_sums;
   /// Clean pages may be on their way to the disk still, so none may leave the memory.
   bool writing_back = false;
   std::uint64_t evict_hand = 0;  ///< where the search for pages to evict goes on

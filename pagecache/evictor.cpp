@@ -12,13 +12,18 @@ namespace {
 constexpr std::uint64_t pages_per_lock = 64;
 /// More than a segment of 64 KiB touches.
 constexpr std::uint64_t next_pages = 32;
+/// Of a file that was loaded as a whole, for which nothing is read ahead.
+constexpr std::uint64_t soon_pages = 256;
 
-/// Whether some sender reads the page now or soon: it lies between what is acknowledged and what
-/// was asked to be read ahead.
+/// Whether some sender reads the page now or soon: of a paged file, what lies between what is
+/// acknowledged and what was asked to be read ahead.
 bool is_wanted_soon(const CachedFile& file, std::uint64_t page) {
-  return std::any_of(file.live.begin(), file.live.end(), [page](const SnapshotState* snapshot) {
-    return page >= snapshot->begin_offset.load(std::memory_order_relaxed) >> page_shift &&
-           page < snapshot->ahead_page.load(std::memory_order_relaxed);
+  return std::any_of(file.live.begin(), file.live.end(), [&](const SnapshotState* snapshot) {
+    const std::uint64_t begin =
+        snapshot->begin_offset.load(std::memory_order_relaxed) >> page_shift;
+    const std::uint64_t end = file.paged ? snapshot->ahead_page.load(std::memory_order_relaxed)
+                                         : std::min(begin + soon_pages, snapshot->end_page);
+    return page >= begin && page < end;
   });
 }
 
@@ -77,28 +82,34 @@ std::uint64_t evict_some(CachedFile& file, std::uint64_t frames, Eviction kind) 
 
 void Evictor::add(const std::shared_ptr<CachedFile>& file) {
   const std::scoped_lock lock(mutex_);
-  std::erase_if(files_, [](const std::weak_ptr<CachedFile>& other) { return other.expired(); });
-  files_.push_back(file);
+  Files& files = file->paged ? paged_ : loaded_;
+  if (files.size() == files.capacity())
+    std::erase_if(files, [](const std::weak_ptr<CachedFile>& other) { return other.expired(); });
+  files.push_back(file);
 }
 
-std::vector<std::shared_ptr<CachedFile>> Evictor::files() {
+Evictor::Files Evictor::files(EvictFrom from) {
   const std::scoped_lock lock(mutex_);
-  std::vector<std::shared_ptr<CachedFile>> alive;
-  if (files_.empty()) return alive;
-  first_ = (first_ + 1) % files_.size();
-  for (std::size_t i = 0; i < files_.size(); ++i)
-    if (auto file = files_[(first_ + i) % files_.size()].lock()) alive.push_back(std::move(file));
-  return alive;
+  Files files = paged_;
+  if (from == EvictFrom::all_files) files.insert(files.end(), loaded_.begin(), loaded_.end());
+  if (!files.empty())
+    std::rotate(files.begin(), files.begin() + static_cast<std::ptrdiff_t>(++turn_ % files.size()),
+                files.end());
+  return files;
 }
 
-std::uint64_t Evictor::evict(std::uint64_t frames, Eviction kind) {
+std::uint64_t Evictor::evict(std::uint64_t frames, Eviction kind, EvictFrom from) {
+  ++evicting_;
   std::uint64_t freed = 0;
-  for (const std::shared_ptr<CachedFile>& file : files()) {
+  for (const std::weak_ptr<CachedFile>& each : files(from)) {
+    if (freed >= frames) break;
+    const std::shared_ptr<CachedFile> file = each.lock();
+    if (file == nullptr) continue;
     const std::uint64_t looks = resident_pages(*file) / pages_per_lock + 1;  // once round
     for (std::uint64_t i = 0; i < looks && freed < frames; ++i)
       freed += evict_some(*file, frames - freed, kind);
-    if (freed >= frames) break;
   }
+  --evicting_;
   return freed;
 }
 

@@ -37,7 +37,7 @@ bool FileEdit::in_memory(PageIndex page) const {
 }
 
 bool FileEdit::can_shrink(std::uint64_t pages) const {
-  if (!file_.paged || file_.live.empty()) return true;
+  if (!file_.evictable || file_.live.empty()) return true;
   const PageChanger changer(*file_.core, file_);
   const std::uint64_t end = file_.page_count;
   for (std::uint64_t page = file_.resident.next_clear(pages, end); page < end;

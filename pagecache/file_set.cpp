@@ -24,6 +24,11 @@ std::pair<std::uint64_t, std::uint64_t> map_key(const FileKey& key) {
 constexpr int collecting_steps_max = 200;
 constexpr std::chrono::milliseconds collecting_step{1};
 
+std::uint64_t dirty_pages(CachedFile& file) {
+  const std::scoped_lock lock(file.lock);
+  return file.dirty.count() + file.unprotected.count();
+}
+
 }  // namespace
 
 DiskOrigin& disk_origin(const CachedFile& file) {
@@ -215,6 +220,7 @@ Result<std::shared_ptr<CachedFile>> FileSet::load_whole(const std::shared_ptr<Di
   if (!result) return tl::unexpected(result.error());
   log_mode_once(result->identity.key, disk->backing.name(), result->mode);
   std::shared_ptr<CachedFile> file = target.take();
+  core_->evictor().add(file);
   file->attributes = FileAttributes{result->identity.size_bytes, result->identity.mtime_ns,
                                     entity_tag_of(result->identity)};
   file->origin = std::make_unique<DiskOrigin>(disk, result->identity, weak_from_this());
@@ -229,24 +235,33 @@ FileSet::Entry& FileSet::wait_until_idle(Lock& lock, const FileKey& key) {
   }
 }
 
-/// Pages of paged files that were written can leave once the disk has them.
-bool FileSet::write_back_paged() {
+/// Pages of files in use that were written can leave once the disk has them.
+bool FileSet::write_back_changed() {
   std::vector<std::shared_ptr<CachedFile>> changed;
   {
     const Lock lock(mutex_);
     for (const auto& [key, entry] : entries_)
-      if (entry.file != nullptr && !entry.busy && entry.file->paged) changed.push_back(entry.file);
+      if (entry.file != nullptr && !entry.busy && !entry.unsaveable) changed.push_back(entry.file);
   }
   std::erase_if(changed, [](const auto& file) { return !has_unsaved_changes(*file); });
   for (const auto& file : changed) {
-    if (auto saved = sync_to_disk(*file); saved) return true;
+    const std::uint64_t dirty_before = dirty_pages(*file);
+    auto saved = sync_to_disk(*file);
+    // Unprotected pages count as changed however often they are saved.
+    if (saved && dirty_pages(*file) < dirty_before) return true;
+    if (saved) continue;
+    const Lock lock(mutex_);
+    const auto entry = entries_.find(map_key(disk_origin(*file).key));
+    if (entry != entries_.end() && entry->second.file == file) entry->second.unsaveable = true;
+    spdlog::warn("pages of {} stay in the cache: {}", disk_origin(*file).disk->backing.name(),
+                 saved.error().message());
   }
   return false;
 }
 
 bool FileSet::make_spare_room(std::uint64_t frames) {
   for (const Eviction kind : {Eviction::unused, Eviction::unwanted})
-    if (core_->evictor().evict(frames, kind) > 0) return true;
+    if (core_->evictor().evict(frames, kind, EvictFrom::paged_files) > 0) return true;
   return evict_one(WriteBack::no);
 }
 
@@ -256,11 +271,12 @@ bool FileSet::make_room() {
   for (int step = 0; step < collecting_steps_max; ++step) {
     const std::uint64_t free_before = core_->allocator().free_frames();
     if (evict_one(WriteBack::yes)) return true;
-    for (const Eviction kind : {Eviction::not_next, Eviction::any})
-      if (core_->evictor().evict(1, kind) > 0) return true;
-    if (write_back_paged()) return true;
+    for (const Eviction kind :
+         {Eviction::unused, Eviction::unwanted, Eviction::not_next, Eviction::any})
+      if (core_->evictor().evict(1, kind, EvictFrom::all_files) > 0) return true;
+    if (write_back_changed()) return true;
     // Frames of sends that are over may still be on their way back.
-    const bool collecting = core_->allocator().waiting_frames() != 0 ||
+    const bool collecting = core_->evictor().busy() || core_->allocator().waiting_frames() != 0 ||
                             core_->snapshots().outside() != core_->snapshots().live();
     if (!collecting) return false;
     std::this_thread::sleep_for(collecting_step);

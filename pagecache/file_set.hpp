@@ -91,8 +91,8 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   Result<std::shared_ptr<CachedFile>> open(BackingFile backing);
   Result<void> refresh(std::shared_ptr<CachedFile>& file);
   /// Frees a frame at least, at whatever cost; false when there is nothing more to free. In this
-  /// order: pages of paged files that nobody uses soon, idle files, pages that are wanted soon
-  /// after all, and pages that have to be written back first.
+  /// order: pages of paged files that nobody uses soon, idle files, pages of files in use, of which
+  /// those last that are wanted soon, and pages that have to be written back first.
   bool make_room();
   /// Frees up to so many frames without a wait, and without taking what somebody uses soon. False:
   /// there is nothing of that kind.
@@ -119,7 +119,7 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   Result<std::shared_ptr<CachedFile>> open_paged(const std::shared_ptr<Disk>& disk,
                                                  FileIdentity identity);
   [[nodiscard]] bool is_kept_whole(std::uint64_t size_bytes) const;
-  bool write_back_paged();
+  bool write_back_changed();
   Entry& wait_until_idle(Lock& lock, const FileKey& key);
   enum class WriteBack : std::uint8_t { no, yes };
   bool evict_one(WriteBack changed);

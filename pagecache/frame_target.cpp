@@ -24,7 +24,7 @@ Result<std::span<const IoPiece>> FrameTarget::provide(std::uint64_t size_bytes) 
 
 Result<std::shared_ptr<CachedFile>> FrameTarget::create_file(std::uint64_t size_bytes) {
   for (;;) {
-    auto file = core_.create_file(size_bytes);
+    auto file = core_.create_file(size_bytes, Residency::loaded);
     if (file) return file;
     if (file.error().errno_value == EFBIG)
       return fail(fmt::format("load a file of {} bytes", size_bytes), EFBIG,

@@ -147,28 +147,47 @@ void Guard::answer(const uffd_msg& message, Time since) {
     core_.uffd()->wake(address, page_bytes);
     return;
   }
-  if ((message.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP) == 0) {
-    const std::scoped_lock lock(file->lock);
-    if (page.value < file->mapping->pages()) {
-      file->mapping->install(page.value, !file->unprotected.test(page.value));
-    } else {
-      file->mapping->wake(page.value);
-    }
-    return;
-  }
-  core_.counters().write_faults.fetch_add(1, std::memory_order_relaxed);
-  if (answer_write(*file, page.value) == Answer::answered) {
+  const bool write = (message.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP) != 0;
+  if (write) core_.counters().write_faults.fetch_add(1, std::memory_order_relaxed);
+  WaitingFault fault{file, page.value, write, since};
+  if (answer(fault) == Answer::answered) {
     note_stall(since);
   } else {
     core_.counters().writer_waits.fetch_add(1, std::memory_order_relaxed);
-    waiting_faults_.push_back({file, page.value, since});
+    waiting_faults_.push_back(std::move(fault));
     work_.fetch_add(1);
   }
 }
 
+Guard::Answer Guard::answer(const WaitingFault& fault) const {
+  return fault.write ? answer_write(*fault.file, fault.page)
+                     : answer_missing(fault.file, fault.page);
+}
+
+/// A page without an entry in the page table.
+Guard::Answer Guard::answer_missing(const std::shared_ptr<CachedFile>& file,
+                                    std::uint64_t page) const {
+  const std::scoped_lock lock(file->lock);
+  Mapping& mapping = *file->mapping;
+  if (page >= mapping.pages()) {
+    mapping.wake(page);
+    return Answer::answered;
+  }
+  if (!file->hidden.test(page)) {
+    mapping.install(page, !file->unprotected.test(page));
+    return Answer::answered;
+  }
+  PageChanger changer(core_, *file);
+  if (changer.is_in_memory(page)) return changer.show(page) ? Answer::answered : Answer::put_aside;
+  // The loader wakes the thread, which then faults once more.
+  core_.wants().want_for_mapping({file, page});
+  return Answer::answered;
+}
+
 Guard::Answer Guard::answer_write(CachedFile& file, std::uint64_t page) const {
   std::unique_lock lock(file.lock);
-  if (page >= file.mapping->pages()) {
+  // Cut off meanwhile, or evicted: then the thread faults again, as at any page that is not shown.
+  if (page >= file.mapping->pages() || file.hidden.test(page)) {
     file.mapping->wake(page);
     return Answer::answered;
   }
@@ -188,7 +207,7 @@ void Guard::retry_waiting_faults() {
   for (std::size_t left = waiting_faults_.size(); left != 0; --left) {
     WaitingFault fault = std::move(waiting_faults_.front());
     waiting_faults_.pop_front();
-    if (answer_write(*fault.file, fault.page) == Answer::answered) {
+    if (answer(fault) == Answer::answered) {
       note_stall(fault.since);
       work_.fetch_sub(1);
     } else {

@@ -51,6 +51,7 @@ class Guard {
   struct WaitingFault {
     std::shared_ptr<CachedFile> file;
     std::uint64_t page = 0;
+    bool write = false;  ///< at a protected page, rather than at one that the mapping does not show
     Time since;
   };
   enum class Answer : std::uint8_t { answered, put_aside };
@@ -63,6 +64,9 @@ class Guard {
   bool answer_faults();
   void answer(const uffd_msg& message, Time since);
   [[nodiscard]] Answer answer_write(CachedFile& file, std::uint64_t page) const;
+  [[nodiscard]] Answer answer_missing(const std::shared_ptr<CachedFile>& file,
+                                      std::uint64_t page) const;
+  [[nodiscard]] Answer answer(const WaitingFault& fault) const;
   void retry_waiting_faults();
   void note_stall(Time since);
 

@@ -174,7 +174,7 @@ void Guard::verify(CachedFile& file, const SnapshotState& snapshot, std::uint64_
     const std::span<const std::byte, page_bytes> bytes(core_.arena().dma(frame), page_bytes);
     const std::uint64_t expected = snapshot.audit_sums[page - snapshot.audit_first_page];
     // What is not in memory cannot have been written.
-    if (expected == audit_unknown || (frame == no_frame && file.paged)) continue;
+    if (expected == audit_unknown || (frame == no_frame && file.evictable)) continue;
     if (frame == no_frame || audit_sum(bytes) != expected) {
       core_.counters().audit_failures.fetch_add(1, std::memory_order_relaxed);
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/unique_fd.hpp"
 #include "pagecache/userfaultfd.hpp"
 
 namespace strictsend::pagecache {
@@ -44,6 +45,18 @@ int Mapping::append(FrameIndex first, std::uint64_t count) {
   return error;
 }
 
+int Mapping::append_hidden() {
+  STRICTSEND_ASSERT(pages_ < pages_max());
+  std::byte* at = address(pages_);
+  // Any frame will do, for the page never shows it; but neighbours make one VMA.
+  const FrameIndex any{static_cast<std::uint32_t>(pages_ % arena_.frames())};
+  int error = arena_.map_frames(at, any, 1);
+  if (error == 0 && uffd_ != nullptr) error = uffd_->register_range(at, page_bytes);
+  ++pages_;
+  if (error != 0) cut(pages_ - 1);
+  return error;
+}
+
 void Mapping::cut(std::uint64_t pages) {
   if (pages >= pages_) return;
   // Over the pages, never unmapped first: nobody else may be given these addresses meanwhile.
@@ -76,6 +89,26 @@ int Mapping::move_page(std::uint64_t page, FrameIndex to, bool protect, bool& to
   }
   uffd_->wake(at, page_bytes);
   return 0;
+}
+
+int Mapping::hide(std::uint64_t page) const {
+  // Without protection nobody would tell when the page is touched.
+  if (uffd_ == nullptr) return ENOTSUP;
+  return ::madvise(address(page), page_bytes, MADV_DONTNEED) == 0 ? 0 : errno;
+}
+
+void Mapping::lose(std::uint64_t page) const {
+  // Memory behind the end of an empty file.
+  const UniqueFd empty(::memfd_create("strictsend-lost", MFD_CLOEXEC));
+  void* mapped = MAP_FAILED;
+  if (empty.valid())
+    mapped = ::mmap(address(page), page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                    empty.get(), 0);
+  if (mapped == MAP_FAILED)  // then it is SIGSEGV
+    mapped = ::mmap(address(page), page_bytes, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  STRICTSEND_ASSERT(mapped != MAP_FAILED);
+  wake(page);
 }
 
 void Mapping::install(std::uint64_t page, bool protect) const {
@@ -119,6 +152,14 @@ std::shared_ptr<CachedFile> MappingIndex::find(const std::byte* address, PageInd
   if (offset >= entry->second.bytes) return nullptr;
   page = PageIndex{static_cast<std::uint32_t>(offset >> page_shift)};
   return entry->second.file.lock();
+}
+
+std::vector<std::shared_ptr<CachedFile>> MappingIndex::files() const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::shared_ptr<CachedFile>> files;
+  for (const auto& [begin, entry] : entries_)
+    if (auto file = entry.file.lock()) files.push_back(std::move(file));
+  return files;
 }
 
 bool MappingIndex::overlaps(const std::byte* begin, std::uint64_t bytes) const {

@@ -42,6 +42,8 @@ class Mapping {
 
   /// Adds pages at the end; they show `count` frames from `first` and are installed protected.
   [[nodiscard]] int append(FrameIndex first, std::uint64_t count);
+  /// Adds a page at the end that is hidden.
+  [[nodiscard]] int append_hidden();
   /// Takes pages away at the end; touching them raises SIGSEGV.
   void cut(std::uint64_t pages);
 
@@ -49,6 +51,11 @@ class Mapping {
   /// rule: for an instant the page is writable and unwatched). ENOMEM: nothing was changed.
   /// `touched`: it was written, or may have been, before it was watched again.
   [[nodiscard]] int move_page(std::uint64_t page, FrameIndex to, bool protect, bool& touched);
+  /// The page's frame is about to be another's: from here on touching the page is a minor fault, at
+  /// which `move_page` can show what it is then. Where that cannot be (mlock), an errno.
+  [[nodiscard]] int hide(std::uint64_t page) const;
+  /// Its bytes cannot be had any more: touching it raises SIGBUS, as where a file's disk fails.
+  void lose(std::uint64_t page) const;
   /// Answers a minor fault: the page has a frame but no page table entry.
   void install(std::uint64_t page, bool protect) const;
 
@@ -78,6 +85,7 @@ class MappingIndex {
   /// Does [begin, begin + bytes) touch any mapping? Then no file lock may be held while it is
   /// accessed: the guard needs the lock to answer the fault.
   [[nodiscard]] bool overlaps(const std::byte* begin, std::uint64_t bytes) const;
+  [[nodiscard]] std::vector<std::shared_ptr<CachedFile>> files() const;
 
  private:
   struct Entry {

@@ -2,11 +2,13 @@
 #include "pagecache/page_changer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 
 #include "base/assert.hpp"
 #include "base/mutation.hpp"
+#include "pagecache/audit.hpp"
 #include "pagecache/cache_core.hpp"
 
 namespace strictsend::pagecache {
@@ -182,8 +184,7 @@ PreserveEvent PageChanger::perform(Preserving& run, PreserveAction action) {
         if (mutation_active(Mutation::redirect_exposes_early)) copy_page(run.old, run.spare);
         return PreserveEvent::writer_moved;
       }
-      if (!file_.away.test(run.page) &&
-          core_.counters().pages_away.load(std::memory_order_relaxed) >= core_.away_pages_max()) {
+      if (!file_.away.test(run.page) && !core_.has_room_for_redirect()) {
         return PreserveEvent::move_refused;
       }
       const bool protect = run.writer == Writer::api;
@@ -329,7 +330,13 @@ void PageChanger::drop(std::uint64_t page) {
     if (!home_is_history) core_.allocator().retire(home);
   }
   entry.home = 0;  // collecting frees it as any other frame
-  if (file_.paged) file_.resident.clear(page);
+  if (file_.evictable) file_.resident.clear(page);
+  file_.evicted_sums.erase(page);
+  file_.hidden.clear(page);
+  if (file_.scattered.test(page)) {
+    file_.scattered.clear(page);
+    core_.counters().pages_scattered.fetch_sub(1, std::memory_order_relaxed);
+  }
   core_.counters().frames_cached.fetch_sub(1, std::memory_order_relaxed);
   file_.unprotected.clear(page);
   file_.dirty.clear(page);
@@ -341,13 +348,68 @@ bool PageChanger::is_in_memory(std::uint64_t page) const {
 
 void PageChanger::install(std::uint64_t page, FrameIndex frame) {
   PageEntry& entry = entry_of(file_, page);
-  STRICTSEND_ASSERT(file_.paged && current_of(entry) == no_frame);
+  STRICTSEND_ASSERT(file_.evictable && current_of(entry) == no_frame);
   entry.home = frame.value;
   mark(entry);
   entry.current.store(frame.value, std::memory_order_release);
   unmark(entry);
   file_.resident.set(page);
+  file_.evicted_sums.erase(page);
   core_.counters().frames_cached.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool PageChanger::hide(std::uint64_t page) {
+  const bool scattered = file_.scattered.test(page);
+  if (!scattered && !core_.has_room_for_scattering()) return false;
+  if (mutation_active(Mutation::evict_in_plain_sight)) return true;
+  if (file_.mapping->hide(page) != 0) return false;
+  file_.hidden.set(page);
+  if (!scattered) {
+    file_.scattered.set(page);
+    core_.counters().pages_scattered.fetch_add(1, std::memory_order_relaxed);
+  }
+  return true;
+}
+
+bool PageChanger::show(std::uint64_t page) {
+  STRICTSEND_ASSERT(file_.hidden.test(page));
+  const PageEntry& entry = entry_of(file_, page);
+  const bool was_dirty = file_.dirty.test(page);
+  const bool was_written = file_.written;
+  // Window rule: the page is writable for an instant, so it must be a frame that nobody reads.
+  if ((needed(page) || is_pinned(core_.frames(), current_of(entry))) &&
+      !mutation_active(Mutation::show_what_is_read) && !make_writable(page, Writer::api))
+    return false;
+  bool touched = mutation_active(Mutation::show_what_is_read);
+  core_.memo().invalidate(current_of(entry));
+  const bool protect = !mutation_active(Mutation::show_what_is_read);
+  const bool moved = file_.mapping->move_page(page, current_of(entry), protect, touched) == 0;
+  if (moved) file_.hidden.clear(page);
+  if (moved && touched) {
+    file_.dirty.set(page);
+    file_.written = true;
+  } else {
+    // Preserving counts as a write, and nobody has written.
+    if (!was_dirty) file_.dirty.clear(page);
+    file_.written = was_written;
+  }
+  return moved;
+}
+
+std::uint64_t PageChanger::sum_of(std::uint64_t page, FrameIndex frame) const {
+  const std::byte* const bytes = core_.arena().dma(frame);
+  const std::uint64_t size = file_.size_bytes.load(std::memory_order_relaxed);
+  const std::uint64_t begin = page << page_shift;
+  if (begin + page_bytes <= size)
+    return audit_sum(std::span<const std::byte, page_bytes>(bytes, page_bytes));
+  std::array<std::byte, page_bytes> cleared{};
+  if (begin < size) std::memcpy(cleared.data(), bytes, size - begin);
+  return audit_sum(cleared);
+}
+
+bool PageChanger::is_what_was_evicted(std::uint64_t page, FrameIndex frame) const {
+  const auto sum = file_.evicted_sums.find(page);
+  return sum == file_.evicted_sums.end() || sum->second == sum_of(page, frame);
 }
 
 bool PageChanger::evict(std::uint64_t page) {
@@ -358,6 +420,8 @@ bool PageChanger::evict(std::uint64_t page) {
       file_.away.test(page) ||
       (is_pinned(core_.frames(), frame) && !mutation_active(Mutation::evict_under_descriptor)))
     return false;
+  if (is_mapped(page) && !hide(page)) return false;
+  if (!file_.paged) file_.evicted_sums[page] = sum_of(page, frame);
   // A sender that pins the frame from here on sees the mark when it looks again; one that had
   // pinned it after all keeps it: the allocator waits for pins.
   mark(entry);

@@ -39,13 +39,19 @@ class PageChanger {
   /// Takes the page from the file; snapshots keep its bytes. It is not mapped any more.
   void drop(std::uint64_t page);
 
-  // Pages of a paged file.
+  // Pages that leave the memory and come again.
   [[nodiscard]] bool is_in_memory(std::uint64_t page) const;
   /// Of a page that is not in memory: this frame holds its bytes.
   void install(std::uint64_t page, FrameIndex frame);
+  /// Whether the frame holds what the page was when it left the memory, as far as that is known.
+  [[nodiscard]] bool is_what_was_evicted(std::uint64_t page, FrameIndex frame) const;
   /// Takes a page's frame away; the disk has its bytes. False: not now (it was written, is away, or
   /// a descriptor is on it).
   [[nodiscard]] bool evict(std::uint64_t page);
+
+  /// Has a hidden page of the mapping show its frame, protected, and wakes who waits for that.
+  /// False: no spare frame or no VMA; nothing was changed.
+  [[nodiscard]] bool show(std::uint64_t page);
 
   /// Is the page's current frame what some live snapshot reads?
   [[nodiscard]] bool needed(std::uint64_t page) const;
@@ -55,6 +61,9 @@ class PageChanger {
  private:
   struct Preserving;
   [[nodiscard]] PreserveEvent perform(Preserving& run, PreserveAction action);
+  [[nodiscard]] bool hide(std::uint64_t page);
+  /// Of what is of the file: a mapping may have left something behind its end.
+  [[nodiscard]] std::uint64_t sum_of(std::uint64_t page, FrameIndex frame) const;
   void copy_page(FrameIndex from, FrameIndex to) const;
   void push_history(std::uint64_t page, FrameIndex frame);
   /// Takes the node that `link` names out of the page's history.
@@ -62,7 +71,7 @@ class PageChanger {
   /// Replaces the home frame in the history by a copy, so that the page can come home.
   [[nodiscard]] bool move_home_out_of_history(PageEntry& entry);
   [[nodiscard]] bool is_mapped(std::uint64_t page) const {
-    return file_.mapping != nullptr && page < file_.mapping->pages();
+    return file_.mapping != nullptr && page < file_.mapping->pages() && !file_.hidden.test(page);
   }
 
   CacheCore& core_;

@@ -60,8 +60,8 @@ void find_frames(CacheCore& core, FileSet& files, std::uint64_t count, NewFrames
     frames.fill_up_to(count);
   } while (frames.size() < count && files.make_spare_room(count - frames.size()));
   const std::uint64_t some = std::min(count, pages_at_a_time);
-  while (frames.size() < some &&
-         core.evictor().evict(some - frames.size(), Eviction::not_next) != 0)
+  while (frames.size() < some && core.evictor().evict(some - frames.size(), Eviction::not_next,
+                                                      EvictFrom::paged_files) != 0)
     frames.fill_up_to(some);
   while (frames.size() == 0 && files.make_room())
     frames.fill_up_to(1);
@@ -117,31 +117,39 @@ IoOutcome read_pieces(BackingFile& backing, std::span<const IoPiece> pieces) {
   return transfer_buffered(IoDirection::read, backing.fd(), pieces);
 }
 
+tl::unexpected<Error> changed_by_others(CachedFile& file) {
+  auto changed = fail("read " + disk_origin(file).disk->backing.name(), ESTALE,
+                      "another process changed or renamed the file before all that is being sent "
+                      "or written of it was in memory; change files that are being sent through "
+                      "this engine, or replace them by rename");
+  if (file.load_error.exchange(ESTALE) == 0)
+    spdlog::warn("sends are given up: {}", changed.value().message());
+  return changed;
+}
+
 /// Under disk->mutex: whether the disk still has the version that the file stands for.
 Result<void> still_the_same(CachedFile& file) {
   DiskOrigin& origin = disk_origin(file);
-  const BackingFile& backing = origin.disk->backing;
-  auto identity = backing.identify();
+  auto identity = origin.disk->backing.identify();
   if (!identity) return tl::unexpected(identity.error());
   const FileChange change = change_between(origin.identity(), *identity);
-  const bool suspect = change == FileChange::content || change == FileChange::unexplained;
-  if (suspect && !mutation_active(Mutation::load_whatever_is_there)) {
-    auto changed = fail(
-        "read " + backing.name(), ESTALE,
-        "another process changed or renamed the file before all that is being sent or written "
-        "of it was in memory; change files that are being sent through this engine, or replace "
-        "them by rename");
-    if (file.load_error.exchange(ESTALE) == 0)
-      spdlog::warn("sends are given up: {}", changed.value().message());
-    return changed;
-  }
-  if (change == FileChange::inode) origin.set_identity(*identity);
+  // Of pages that have been in memory before their sums are known.
+  const bool suspect =
+      change == FileChange::content || (change == FileChange::unexplained && file.paged);
+  if (suspect && !mutation_active(Mutation::load_whatever_is_there)) return changed_by_others(file);
+  if (change == FileChange::inode || change == FileChange::unexplained)
+    origin.set_identity(*identity);
   return {};
 }
 
-void install(CachedFile& file, const Pages& pages, NewFrames& frames) {
+/// False, and nothing done: the bytes are not those that had left the memory.
+[[nodiscard]] bool install(CachedFile& file, const Pages& pages, NewFrames& frames) {
   const std::scoped_lock lock(file.lock);
   PageChanger changer(*file.core, file);
+  if (!mutation_active(Mutation::load_whatever_is_there)) {
+    for (std::size_t i = 0; i < pages.size(); ++i)
+      if (!changer.is_what_was_evicted(pages[i], frames[i])) return false;
+  }
   std::uint64_t installed = 0;
   for (std::size_t i = 0; i < pages.size(); ++i) {
     // It may have been truncated away since, and have come again as zeros.
@@ -150,6 +158,7 @@ void install(CachedFile& file, const Pages& pages, NewFrames& frames) {
     ++installed;
   }
   file.core->counters().pages_loaded.fetch_add(installed, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace
@@ -188,7 +197,7 @@ Result<PageIn> page_in(FileSet& files, CachedFile& file, std::uint64_t begin, st
   if (outcome.bytes < bytes_on_disk(pieces, disk_size))
     return fail("read " + origin.disk->backing.name(), EIO, "the disk gave less than the file has");
   zero_after_end(pieces, disk_size);
-  install(file, pages, frames);
+  if (!install(file, pages, frames)) return changed_by_others(file);
   return PageIn::done;
 }
 

@@ -10,7 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/thread.hpp"
-#include "pagecache/cache_core.hpp"
+#include "pagecache/guard.hpp"
 #include "pagecache/page_in.hpp"
 
 namespace strictsend::pagecache {
@@ -21,6 +21,8 @@ constexpr Duration idle_sleep = milliseconds(100);
 constexpr Duration again_after = milliseconds(1);
 /// A send for which there is no room is given up after so long.
 constexpr Duration room_limit = seconds(10);
+/// Brought in around a page that a thread touches.
+constexpr std::uint64_t mapped_pages_at_a_time = 16;
 
 }  // namespace
 
@@ -47,7 +49,7 @@ void PageLoader::run() {
       continue;
     }
     const std::size_t before = wants_.size();
-    std::erase_if(wants_, [this](const Want& want) {
+    std::erase_if(wants_, [this](Want& want) {
       if (stopping_.load() || !serve(want)) return false;
       core_->wants().came();
       return true;
@@ -59,11 +61,21 @@ void PageLoader::run() {
 
 void PageLoader::take_wants() {
   const Time now = monotonic_now();
+  for (FaultedPage& faulted : core_->wants().take_faulted())
+    wants_.push_back({.file = std::move(faulted.file),
+                      .begin = faulted.page,
+                      .end = faulted.page + mapped_pages_at_a_time,
+                      .since = now,
+                      .waiting = nullptr});
   for (SnapshotState* at = core_->wants().take_all(); at != nullptr;) {
     SnapshotState& snapshot = *at;
     at = snapshot.next_wanting;
     // While it is queued its state is not used again, so these belong together.
-    Want want{.file = snapshot.file, .snapshot = &snapshot, .epoch = snapshot.epoch, .since = now};
+    Want want{.file = snapshot.file,
+              .snapshot = &snapshot,
+              .epoch = snapshot.epoch,
+              .since = now,
+              .waiting = nullptr};
     const std::uint64_t end_page = snapshot.end_page;
     PageWants::answered(snapshot);
     want.begin = snapshot.wanted_page.load(std::memory_order_relaxed);
@@ -81,12 +93,21 @@ void PageLoader::take_wants() {
   }
 }
 
-bool PageLoader::serve(const Want& want) {
+bool PageLoader::serve(Want& want) {
   if (want.begin >= want.end) return true;
   const auto result = page_in(*files_, *want.file, want.begin, want.end, DiskWait::come_back);
-  if (result) return *result == PageIn::done;
+  if (result && *result == PageIn::disk_busy) return false;
+  if (result) {
+    if (want.snapshot == nullptr) answer_mapping(want, true);
+    return true;
+  }
   const Error& error = result.error();
-  if (error.errno_value == ENOBUFS && monotonic_now() - want.since < room_limit) return false;
+  if (error.errno_value == ENOBUFS && goes_on_waiting(want)) return false;
+  if (want.snapshot == nullptr) {
+    spdlog::error("a thread that touches a mapping gets SIGBUS: {}", error.message());
+    answer_mapping(want, false);
+    return true;
+  }
   // Of a file that has changed no send will get on: its load_error says so. Otherwise this one does
   // not.
   if (error.errno_value != ESTALE) {
@@ -94,6 +115,27 @@ bool PageLoader::serve(const Want& want) {
     give_up(want, error.errno_value);
   }
   return true;
+}
+
+/// For want of room.
+bool PageLoader::goes_on_waiting(Want& want) const {
+  if (want.snapshot != nullptr) return monotonic_now() - want.since < room_limit;
+  if (want.waiting == nullptr) {
+    want.waiting = std::make_unique<SpareWaiters::Waiting>(core_->spare_waiters());
+    core_->counters().writer_waits.fetch_add(1, std::memory_order_relaxed);
+    core_->guard().wake_if_idle();
+  }
+  return true;
+}
+
+void PageLoader::answer_mapping(const Want& want, bool has_come) const {
+  const std::scoped_lock lock(want.file->lock);
+  const Mapping& mapping = *want.file->mapping;
+  const bool is_there = want.begin < mapping.pages() && want.file->hidden.test(want.begin);
+  if (!has_come && is_there)
+    mapping.lose(want.begin);
+  else
+    mapping.wake(want.begin);
 }
 
 void PageLoader::give_up(const Want& want, int error) {

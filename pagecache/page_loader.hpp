@@ -9,17 +9,18 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "pagecache/cache_core.hpp"
 #include "pagecache/cached_file.hpp"
 #include "pagecache/file_set.hpp"
 
 namespace strictsend::pagecache {
 
-class CacheCore;
-
-/// The thread that brings in what senders want of paged files (PageWants), and tells them.
+/// The thread that brings in pages that senders want, or threads in mappings (PageWants), and tells
+/// them.
 ///
 /// One per cache, owned by its FileSource; waits for the disk and takes files' locks. A send whose
-/// pages cannot be had is given up through the file's load_error or the snapshot's `revoked`.
+/// pages cannot be had is given up through the file's load_error or the snapshot's `revoked`; a
+/// thread in a mapping gets SIGBUS.
 class PageLoader {
  public:
   static Result<std::unique_ptr<PageLoader>> start(std::shared_ptr<CacheCore> core,
@@ -33,11 +34,13 @@ class PageLoader {
   struct Want {
     std::shared_ptr<CachedFile> file;
     const SnapshotState* snapshot =
-        nullptr;  ///< for finding it among the live ones, with its epoch
+        nullptr;  ///< for finding it among the live ones, with its epoch; null: a mapping's
     std::uint64_t epoch = 0;
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
     Time since;
+    /// A thread in a mapping waits for room: the guard then gives up sends, as for any writer.
+    std::unique_ptr<SpareWaiters::Waiting> waiting;
   };
 
   PageLoader(std::shared_ptr<CacheCore> core, std::shared_ptr<FileSet> files)
@@ -45,7 +48,9 @@ class PageLoader {
   void run();
   void take_wants();
   /// True: it is answered, with pages or for good.
-  [[nodiscard]] bool serve(const Want& want);
+  [[nodiscard]] bool serve(Want& want);
+  [[nodiscard]] bool goes_on_waiting(Want& want) const;
+  void answer_mapping(const Want& want, bool has_come) const;
   void give_up(const Want& want, int error);
 
   const std::shared_ptr<CacheCore> core_;

@@ -25,6 +25,22 @@ void PageWants::wake_surely() {
   if (sleeping_.load(std::memory_order_seq_cst)) ::eventfd_write(event_fd_.get(), 1);
 }
 
+void PageWants::want_for_mapping(FaultedPage page) {
+  {
+    const std::scoped_lock lock(mutex_);
+    faulted_.push_back(std::move(page));
+    any_faulted_.store(true, std::memory_order_seq_cst);
+  }
+  wake_surely();
+}
+
+std::vector<FaultedPage> PageWants::take_faulted() {
+  if (!any_faulted_.load(std::memory_order_seq_cst)) return {};
+  const std::scoped_lock lock(mutex_);
+  any_faulted_.store(false, std::memory_order_seq_cst);
+  return std::exchange(faulted_, {});
+}
+
 void PageWants::came() {
   came_.fetch_add(1, std::memory_order_seq_cst);
   const std::scoped_lock lock(mutex_);
@@ -39,7 +55,8 @@ void PageWants::listen(std::function<void()> listener) {
 void PageWants::sleep(Duration limit) {
   // Announce the sleep, then look again: who wants something afterwards sees the announcement.
   sleeping_.store(true, std::memory_order_seq_cst);
-  if (head_.load(std::memory_order_seq_cst) == nullptr) {
+  if (head_.load(std::memory_order_seq_cst) == nullptr &&
+      !any_faulted_.load(std::memory_order_seq_cst)) {
     pollfd fd{event_fd_.get(), POLLIN, 0};
     const timespec timeout{limit.ns / 1'000'000'000, limit.ns % 1'000'000'000};
     if (::ppoll(&fd, 1, &timeout, nullptr) > 0) {

@@ -4,7 +4,10 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/unique_fd.hpp"
@@ -12,8 +15,14 @@
 
 namespace strictsend::pagecache {
 
-/// What senders want of paged files, on its way from engine threads to the loader, and the news
-/// that something has come back.
+/// A page for which a thread waits in a mapping.
+struct FaultedPage {
+  std::shared_ptr<CachedFile> file;
+  std::uint64_t page = 0;
+};
+
+/// Pages that are not in memory and that senders want, or threads in mappings: on their way to the
+/// loader; and the news that something has come back.
 ///
 ///     engine thread                     loader
 ///     want(snapshot, page) ──list──▶    take_all: the snapshots that want something
@@ -34,6 +43,9 @@ class PageWants {
     if (head_.load(std::memory_order_seq_cst) != nullptr) wake_surely();
   }
   void wake_surely();
+  // The guard.
+  void want_for_mapping(FaultedPage page);
+  // Engine threads.
   [[nodiscard]] std::uint64_t pages_came() const { return came_.load(std::memory_order_seq_cst); }
 
   // The loader.
@@ -45,6 +57,7 @@ class PageWants {
     // Not a plain store: what is read next must be read after it.
     snapshot.want_queued.exchange(false, std::memory_order_seq_cst);
   }
+  [[nodiscard]] std::vector<FaultedPage> take_faulted();
   void sleep(Duration limit);
   void came();
   /// Called by `came`, to wake engine threads that sleep; nothing: nobody is called any more once
@@ -58,6 +71,8 @@ class PageWants {
   std::atomic<std::uint64_t> came_{0};
   std::mutex mutex_;
   std::function<void()> listener_;
+  std::vector<FaultedPage> faulted_;
+  std::atomic<bool> any_faulted_{false};
 };
 
 }  // namespace strictsend::pagecache

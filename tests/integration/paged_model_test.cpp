@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files larger than the cache, page by page, against a model; and deliberate errors, which it
-// finds.
+// Files larger than the cache, and mapped ones whose pages leave it, against models; and deliberate
+// errors, which those find.
 #include "tests/integration/paged_model.hpp"
 
 #include <sys/wait.h>
@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "base/mutation.hpp"
+#include "tests/integration/mapped_model.hpp"
 #include "tests/support/sanitized.hpp"
 
 namespace strictsend::test {
@@ -40,17 +41,41 @@ TEST(PagedModel, sends_of_what_another_process_has_changed_are_given_up_and_neve
   EXPECT_GT(given_up, 0U);
 }
 
+TEST(MappedModel, is_what_a_mapping_does_whose_pages_leave_the_memory) {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const MappedModelResult result = run_mapped_model({.seed = seed});
+    ASSERT_EQ(result.violation, "") << "seed " << seed;
+    EXPECT_GT(result.pages_evicted, 1000U);
+    EXPECT_GT(result.pages_loaded, 1000U);
+    EXPECT_GT(result.snapshots, 50U);
+    EXPECT_GT(result.numbers_written, 1000U);
+  }
+}
+
+enum class Kind : std::uint8_t { paged, changed_by_others, mapped };
+
 struct Mutant {
   const char* name;
   Mutation mutation;
-  bool foreign_change = false;
+  Kind kind = Kind::paged;
 };
+
+std::string violation_of(const Mutant& mutant, std::uint64_t seed) {
+  if (mutant.kind == Kind::mapped) return run_mapped_model({.seed = seed}).violation;
+  const bool foreign_change = mutant.kind == Kind::changed_by_others;
+  return run_paged_model({.seed = seed, .foreign_change = foreign_change}).violation;
+}
+
 class PagedMutants : public ::testing::TestWithParam<Mutant> {};
 INSTANTIATE_TEST_SUITE_P(
     All, PagedMutants,
     ::testing::Values(Mutant{"evict_written", Mutation::evict_written},
                       Mutant{"evict_under_descriptor", Mutation::evict_under_descriptor},
-                      Mutant{"load_whatever_is_there", Mutation::load_whatever_is_there, true}),
+                      Mutant{"load_whatever_is_there", Mutation::load_whatever_is_there,
+                             Kind::changed_by_others},
+                      Mutant{"evict_written_from_mapping", Mutation::evict_written, Kind::mapped},
+                      Mutant{"evict_in_plain_sight", Mutation::evict_in_plain_sight, Kind::mapped},
+                      Mutant{"show_what_is_read", Mutation::show_what_is_read, Kind::mapped}),
     [](const auto& mutant) { return std::string(mutant.param.name); });
 
 /// In a process of its own: the engine's own assertions count as having found it.
@@ -60,12 +85,10 @@ bool is_found(const Mutant& mutant, std::uint64_t seed) {
   if (child == 0) {
     ::alarm(60);
     MutationControl::active = mutant.mutation;
-    const PagedModelResult result =
-        run_paged_model({.seed = seed, .foreign_change = mutant.foreign_change});
-    std::printf("  seed %llu: %s\n", static_cast<unsigned long long>(seed),
-                result.violation.c_str());
+    const std::string violation = violation_of(mutant, seed);
+    std::printf("  seed %llu: %s\n", static_cast<unsigned long long>(seed), violation.c_str());
     std::fflush(nullptr);
-    ::_exit(result.violation.empty() ? 0 : 2);
+    ::_exit(violation.empty() ? 0 : 2);
   }
   int status = 0;
   ::waitpid(child, &status, 0);

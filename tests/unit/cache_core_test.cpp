@@ -299,7 +299,7 @@ TEST_F(CacheCoreTest, frames_under_descriptors_are_waited_for_even_when_their_sn
 
 TEST_F(CacheCoreTest, the_budget_of_pages_away_is_kept) {
   CacheTuning tuning;
-  tuning.away_pages_max = 2;
+  tuning.lone_pages_max = 2;
   CacheConfig config;
   config.writer_wait_limit = seconds(100);
   make(8, 64, config, tuning);
