@@ -148,7 +148,9 @@ void CacheCore::end_hiding() {
     const std::uint64_t end = file->hidden.size();
     for (std::uint64_t page = file->hidden.next(0, end); page < end;
          page = file->hidden.next(page + 1, end))
-      if (!changer.is_in_memory(page) || !changer.show(page)) file->mapping->lose(page);
+      // Where old bytes had to be kept for somebody, nobody would collect them any more.
+      if (!changer.is_in_memory(page) || changer.needed(page) || !changer.show(page))
+        file->mapping->lose(page);
   }
 }
 
@@ -205,13 +207,7 @@ Result<std::span<std::byte>> CacheCore::map(const std::shared_ptr<CachedFile>& f
         std::min<std::uint64_t>(run.count, mapping.pages() > page ? mapping.pages() - page : 0);
     page += run.count;
     if (skipped == run.count) continue;
-    if (run.first == no_frame) {
-      if (const int error = mapping.append_hidden(); error != 0) return mapping_failed(error);
-      file->hidden.set(page - 1);
-      file->scattered.set(page - 1);
-      counters_.pages_scattered.fetch_add(1, std::memory_order_relaxed);
-      continue;
-    }
+    STRICTSEND_ASSERT(run.first != no_frame);  // file_map has seen to that
     if (const int error = mapping.append(run.first.plus(static_cast<std::uint32_t>(skipped)),
                                          run.count - skipped);
         error != 0)

@@ -124,6 +124,7 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   Result<SnapshotState*> part(const SnapshotState& of, std::uint64_t offset,
                               std::uint64_t length_bytes);
   void release(SnapshotState* snapshot) { snapshots_.push_released(snapshot); }
+  /// All pages are in memory, and stay there meanwhile.
   Result<std::span<std::byte>> map(const std::shared_ptr<CachedFile>& file);
 
   /// Looks a page up for sending or writing back; see PageCache::resolve_and_pin.

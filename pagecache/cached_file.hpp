@@ -99,8 +99,10 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   std::unordered_map<std::uint64_t, std::uint64_t> evicted_sums;
   /// Clean pages may be on their way to the disk still, so none may leave the memory.
   bool writing_back = false;
-  std::uint64_t evict_hand = 0;  ///< where the search for pages to evict goes on
-  bool in_upkeep = false;        ///< the guard has it on its list (history to collect, pages away)
+  std::uint32_t kept_resident = 0;  ///< users who need all pages to stay
+  bool superseded = false;          ///< the disk has a newer version, which is another CachedFile
+  std::uint64_t evict_hand = 0;     ///< where the search for pages to evict goes on
+  bool in_upkeep = false;  ///< the guard has it on its list (history to collect, pages away)
 
   std::unique_ptr<Mapping> mapping;  ///< null until the first map()
 

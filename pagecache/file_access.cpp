@@ -54,6 +54,10 @@ Result<void> fits_the_cache(const CachedFile& file, const char* operation,
                           size_bytes, most));
 }
 
+tl::unexpected<Error> engine_is_gone(const char* operation) {
+  return fail(operation, ESHUTDOWN, "its engine is gone, and not all of the file was in memory");
+}
+
 /// Pages that an access to one that is not in memory brings along.
 constexpr std::uint64_t access_pages = 16;
 
@@ -64,8 +68,7 @@ Result<void> begin_edit(CachedFile& file, PageIndex page, std::optional<FileEdit
     if (page.value >= edit->pages() || edit->in_memory(page)) return {};
     edit.reset();
     const std::shared_ptr<FileSet> files = disk_origin(file).files.lock();
-    if (files == nullptr)
-      return fail("read", ESHUTDOWN, "its engine is gone, and not all of the file was in memory");
+    if (files == nullptr) return engine_is_gone("read");
     if (auto in = page_in(*files, file, page.value, page.value + access_pages, DiskWait::wait); !in)
       return tl::unexpected(in.error());
   }
@@ -200,6 +203,46 @@ bool overflows(std::uint64_t offset, std::size_t bytes) {
 }
 
 }  // namespace
+
+namespace {
+
+/// No page of the file leaves the memory while this lives.
+class KeptResident {
+ public:
+  explicit KeptResident(CachedFile& file) : file_(file) {
+    const std::scoped_lock lock(file.lock);
+    ++file.kept_resident;
+  }
+  KeptResident(const KeptResident&) = delete;
+  KeptResident& operator=(const KeptResident&) = delete;
+  ~KeptResident() {
+    const std::scoped_lock lock(file_.lock);
+    --file_.kept_resident;
+  }
+
+ private:
+  CachedFile& file_;
+};
+
+std::uint64_t first_absent(CachedFile& file) {
+  const std::scoped_lock lock(file.lock);
+  const std::uint64_t page = file.resident.next_clear(0, file.page_count);
+  return page < file.page_count ? page : no_page;
+}
+
+}  // namespace
+
+Result<std::span<std::byte>> file_map(const std::shared_ptr<CachedFile>& file) {
+  if (!file->evictable || file->paged) return file->core->map(file);
+  const KeptResident kept(*file);
+  for (std::uint64_t page = first_absent(*file); page != no_page; page = first_absent(*file)) {
+    const std::shared_ptr<FileSet> files = disk_origin(*file).files.lock();
+    if (files == nullptr) return engine_is_gone("mapping a file");
+    if (auto in = page_in(*files, *file, page, page + access_pages, DiskWait::wait); !in)
+      return tl::unexpected(in.error());
+  }
+  return file->core->map(file);
+}
 
 Result<std::size_t> file_read(CachedFile& file, std::span<std::byte> into, std::uint64_t offset) {
   Bounce bounce;

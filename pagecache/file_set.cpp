@@ -23,6 +23,8 @@ std::pair<std::uint64_t, std::uint64_t> map_key(const FileKey& key) {
 /// How long to wait for frames that were given back and are still being collected, in steps.
 constexpr int collecting_steps_max = 200;
 constexpr std::chrono::milliseconds collecting_step{1};
+constexpr int borrow_steps_max = 50;
+constexpr std::chrono::microseconds borrow_step{200};
 
 std::uint64_t dirty_pages(CachedFile& file) {
   const std::scoped_lock lock(file.lock);
@@ -75,7 +77,17 @@ Result<std::shared_ptr<CachedFile>> FileSet::open(BackingFile backing) {
       lock.unlock();
       return load(key, std::make_shared<Disk>(std::move(backing)));
     }
+    // Making room uses a file for a moment, and so does who looks through all of them.
     was_idle = entry.file.use_count() == 1;
+    for (int i = 0; !was_idle && core_->evictor().busy() && i < borrow_steps_max; ++i) {
+      entry.busy = true;  // so that it stays what it is
+      lock.unlock();
+      std::this_thread::sleep_for(borrow_step);
+      lock.lock();
+      entry.busy = false;
+      not_busy_.notify_all();
+      was_idle = entry.file.use_count() == 1;
+    }
     file = entry.file;
   }
   if (auto refreshed = refresh_version(file, !was_idle); !refreshed) {
@@ -128,7 +140,9 @@ Result<void> FileSet::refresh_version(std::shared_ptr<CachedFile>& file, bool in
       }
       auto now_identity = origin.disk->backing.identify();
       if (!now_identity) return tl::unexpected(now_identity.error());
-      const FileChange change = change_between(origin.identity(), *now_identity);
+      FileChange change = change_between(origin.identity(), *now_identity);
+      // What is not in memory of this version cannot be had any more, whatever the times say.
+      if (file->load_error.load() != 0) change = FileChange::content;
       if (change == FileChange::none) return {};
       if (keeps_its_bytes()) {
         if (change == FileChange::content)
@@ -179,6 +193,10 @@ Result<std::shared_ptr<CachedFile>> FileSet::load(const FileKey& key,
     }
   }
   not_busy_.notify_all();
+  if (loaded && old != nullptr) {
+    const std::scoped_lock lock(old->lock);
+    old->superseded = true;
+  }
   return loaded;
 }
 
@@ -249,7 +267,8 @@ bool FileSet::write_back_changed() {
     auto saved = sync_to_disk(*file);
     // Unprotected pages count as changed however often they are saved.
     if (saved && dirty_pages(*file) < dirty_before) return true;
-    if (saved) continue;
+    if (saved || saved.error().errno_value == EAGAIN || saved.error().errno_value == ENOBUFS)
+      continue;
     const Lock lock(mutex_);
     const auto entry = entries_.find(map_key(disk_origin(*file).key));
     if (entry != entries_.end() && entry->second.file == file) entry->second.unsaveable = true;
@@ -265,15 +284,15 @@ bool FileSet::make_spare_room(std::uint64_t frames) {
   return evict_one(WriteBack::no);
 }
 
-bool FileSet::make_room() {
+bool FileSet::make_room(std::uint64_t frames) {
   reap_stuck();
-  if (make_spare_room(1)) return true;
+  if (make_spare_room(frames)) return true;
   for (int step = 0; step < collecting_steps_max; ++step) {
     const std::uint64_t free_before = core_->allocator().free_frames();
     if (evict_one(WriteBack::yes)) return true;
     for (const Eviction kind :
          {Eviction::unused, Eviction::unwanted, Eviction::not_next, Eviction::any})
-      if (core_->evictor().evict(1, kind, EvictFrom::all_files) > 0) return true;
+      if (core_->evictor().evict(frames, kind, EvictFrom::all_files) > 0) return true;
     if (write_back_changed()) return true;
     // Frames of sends that are over may still be on their way back.
     const bool collecting = core_->evictor().busy() || core_->allocator().waiting_frames() != 0 ||

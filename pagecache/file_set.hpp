@@ -90,10 +90,11 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
 
   Result<std::shared_ptr<CachedFile>> open(BackingFile backing);
   Result<void> refresh(std::shared_ptr<CachedFile>& file);
-  /// Frees a frame at least, at whatever cost; false when there is nothing more to free. In this
-  /// order: pages of paged files that nobody uses soon, idle files, pages of files in use, of which
-  /// those last that are wanted soon, and pages that have to be written back first.
-  bool make_room();
+  /// Frees a frame at least and so many at best, at whatever cost; false when there is nothing more
+  /// to free. In this order: pages of paged files that nobody uses soon, idle files, pages of files
+  /// in use, of which those last that are wanted soon, and pages that have to be written back
+  /// first.
+  bool make_room(std::uint64_t frames = 1);
   /// Frees up to so many frames without a wait, and without taking what somebody uses soon. False:
   /// there is nothing of that kind.
   bool make_spare_room(std::uint64_t frames);

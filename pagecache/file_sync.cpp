@@ -111,7 +111,8 @@ Result<void> write_back(CacheCore& core, const SnapshotState& snapshot,
 
 void mark_all_changed(CachedFile& file) {
   const std::scoped_lock lock(file.lock);
-  file.dirty.set_range(0, file.page_count);
+  for (std::uint64_t page = 0; page < file.page_count; ++page)
+    if (!file.evictable || file.resident.test(page)) file.dirty.set(page);
 }
 
 void mark_changed(CachedFile& file, std::span<const PageIndex> pages) {

@@ -30,7 +30,9 @@ Result<std::shared_ptr<CachedFile>> FrameTarget::create_file(std::uint64_t size_
       return fail(fmt::format("load a file of {} bytes", size_bytes), EFBIG,
                   files_.fullness() + "; choose a larger one with --cache");
     if (file.error().errno_value != ENOSPC) return file;
-    if (!files_.make_room())
+    const std::uint64_t pages = pages_for(size_bytes);
+    const std::uint64_t free = core_.allocator().free_frames();
+    if (!files_.make_room(pages > free ? pages - free : 1))
       return fail(fmt::format("load a file of {} bytes", size_bytes), ENOBUFS,
                   files_.fullness() +
                       ", and the others in it are open, being sent or cannot be written back; "

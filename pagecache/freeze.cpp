@@ -33,7 +33,9 @@ int protect_range(CachedFile& file, std::uint64_t begin, std::uint64_t end) {
   while (run < end) {
     std::uint64_t run_end = file.unprotected.next_clear(run, end);
     std::uint64_t next = file.unprotected.next(run_end, end);
-    while (next < end && next - run_end <= merge_gap_pages) {
+    // What the mapping does not show may not be protectable (Mapping::lose).
+    while (next < end && next - run_end <= merge_gap_pages &&
+           file.hidden.next(run_end, next) == next) {
       run_end = file.unprotected.next_clear(next, end);
       next = file.unprotected.next(run_end, end);
     }

@@ -180,7 +180,7 @@ Guard::Answer Guard::answer_missing(const std::shared_ptr<CachedFile>& file,
   PageChanger changer(core_, *file);
   if (changer.is_in_memory(page)) return changer.show(page) ? Answer::answered : Answer::put_aside;
   // The loader wakes the thread, which then faults once more.
-  core_.wants().want_for_mapping({file, page});
+  if (!core_.wants().want_for_mapping({file, page})) mapping.lose(page);
   return Answer::answered;
 }
 

@@ -45,18 +45,6 @@ int Mapping::append(FrameIndex first, std::uint64_t count) {
   return error;
 }
 
-int Mapping::append_hidden() {
-  STRICTSEND_ASSERT(pages_ < pages_max());
-  std::byte* at = address(pages_);
-  // Any frame will do, for the page never shows it; but neighbours make one VMA.
-  const FrameIndex any{static_cast<std::uint32_t>(pages_ % arena_.frames())};
-  int error = arena_.map_frames(at, any, 1);
-  if (error == 0 && uffd_ != nullptr) error = uffd_->register_range(at, page_bytes);
-  ++pages_;
-  if (error != 0) cut(pages_ - 1);
-  return error;
-}
-
 void Mapping::cut(std::uint64_t pages) {
   if (pages >= pages_) return;
   // Over the pages, never unmapped first: nobody else may be given these addresses meanwhile.
@@ -92,8 +80,9 @@ int Mapping::move_page(std::uint64_t page, FrameIndex to, bool protect, bool& to
 }
 
 int Mapping::hide(std::uint64_t page) const {
-  // Without protection nobody would tell when the page is touched.
-  if (uffd_ == nullptr) return ENOTSUP;
+  if (uffd_ == nullptr || !uffd_->sees_kernel_faults()) return ENOTSUP;
+  // It is protected already; this tells whether it is ours still.
+  if (const int error = uffd_->protect(address(page), page_bytes); error != 0) return error;
   return ::madvise(address(page), page_bytes, MADV_DONTNEED) == 0 ? 0 : errno;
 }
 

@@ -42,8 +42,6 @@ class Mapping {
 
   /// Adds pages at the end; they show `count` frames from `first` and are installed protected.
   [[nodiscard]] int append(FrameIndex first, std::uint64_t count);
-  /// Adds a page at the end that is hidden.
-  [[nodiscard]] int append_hidden();
   /// Takes pages away at the end; touching them raises SIGSEGV.
   void cut(std::uint64_t pages);
 
@@ -52,7 +50,9 @@ class Mapping {
   /// `touched`: it was written, or may have been, before it was watched again.
   [[nodiscard]] int move_page(std::uint64_t page, FrameIndex to, bool protect, bool& touched);
   /// The page's frame is about to be another's: from here on touching the page is a minor fault, at
-  /// which `move_page` can show what it is then. Where that cannot be (mlock), an errno.
+  /// which `move_page` can show what it is then. An errno, and nothing changed, where that cannot
+  /// be: where memory is locked (mlock), the application has put something else there, or the
+  /// kernel's own accesses would fail.
   [[nodiscard]] int hide(std::uint64_t page) const;
   /// Its bytes cannot be had any more: touching it raises SIGBUS, as where a file's disk fails.
   void lose(std::uint64_t page) const;

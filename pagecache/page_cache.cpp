@@ -165,8 +165,4 @@ void snapshot_release(SnapshotState* snapshot) {
 std::uint64_t file_size_bytes(const CachedFile& file) {
   return file.size_bytes.load(std::memory_order_relaxed);
 }
-Result<std::span<std::byte>> file_map(const std::shared_ptr<CachedFile>& file) {
-  return file->core->map(file);
-}
-
 }  // namespace strictsend::pagecache

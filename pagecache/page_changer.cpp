@@ -311,6 +311,12 @@ void PageChanger::collect(std::uint64_t page) {
 void PageChanger::drop(std::uint64_t page) {
   PageEntry& entry = entry_of(file_, page);
   const FrameIndex current = current_of(entry);
+  file_.evicted_sums.erase(page);
+  file_.hidden.clear(page);
+  if (file_.scattered.test(page)) {
+    file_.scattered.clear(page);
+    core_.counters().pages_scattered.fetch_sub(1, std::memory_order_relaxed);
+  }
   if (current == no_frame) return;
   const FrameIndex home{entry.home};
   const bool keep = needed(page);
@@ -331,12 +337,6 @@ void PageChanger::drop(std::uint64_t page) {
   }
   entry.home = 0;  // collecting frees it as any other frame
   if (file_.evictable) file_.resident.clear(page);
-  file_.evicted_sums.erase(page);
-  file_.hidden.clear(page);
-  if (file_.scattered.test(page)) {
-    file_.scattered.clear(page);
-    core_.counters().pages_scattered.fetch_sub(1, std::memory_order_relaxed);
-  }
   core_.counters().frames_cached.fetch_sub(1, std::memory_order_relaxed);
   file_.unprotected.clear(page);
   file_.dirty.clear(page);
@@ -350,6 +350,7 @@ void PageChanger::install(std::uint64_t page, FrameIndex frame) {
   PageEntry& entry = entry_of(file_, page);
   STRICTSEND_ASSERT(file_.evictable && current_of(entry) == no_frame);
   entry.home = frame.value;
+  core_.frames()[frame].used.store(true, std::memory_order_relaxed);
   mark(entry);
   entry.current.store(frame.value, std::memory_order_release);
   unmark(entry);
@@ -384,7 +385,10 @@ bool PageChanger::show(std::uint64_t page) {
   core_.memo().invalidate(current_of(entry));
   const bool protect = !mutation_active(Mutation::show_what_is_read);
   const bool moved = file_.mapping->move_page(page, current_of(entry), protect, touched) == 0;
-  if (moved) file_.hidden.clear(page);
+  if (moved) {
+    file_.hidden.clear(page);
+    core_.frames()[current_of(entry)].used.store(true, std::memory_order_relaxed);
+  }
   if (moved && touched) {
     file_.dirty.set(page);
     file_.written = true;
@@ -412,7 +416,18 @@ bool PageChanger::is_what_was_evicted(std::uint64_t page, FrameIndex frame) cons
   return sum == file_.evicted_sums.end() || sum->second == sum_of(page, frame);
 }
 
+bool PageChanger::may_leave(std::uint64_t page) const {
+  // Nobody would answer a fault any more.
+  if (core_.is_shut_down() || file_.kept_resident != 0) return false;
+  // A mapping shows more of its last page than there is of the file.
+  const bool last_in_part = file_.mapping != nullptr && page + 1 == file_.page_count &&
+                            file_.size_bytes.load(std::memory_order_relaxed) % page_bytes != 0;
+  // Its disk has other bytes by now.
+  return !last_in_part && !(file_.superseded && needed(page));
+}
+
 bool PageChanger::evict(std::uint64_t page) {
+  if (!may_leave(page)) return false;
   PageEntry& entry = entry_of(file_, page);
   const FrameIndex frame = current_of(entry);
   const bool written = file_.dirty.test(page) || file_.unprotected.test(page) || file_.writing_back;

@@ -61,6 +61,7 @@ class PageChanger {
  private:
   struct Preserving;
   [[nodiscard]] PreserveEvent perform(Preserving& run, PreserveAction action);
+  [[nodiscard]] bool may_leave(std::uint64_t page) const;
   [[nodiscard]] bool hide(std::uint64_t page);
   /// Of what is of the file: a mapping may have left something behind its end.
   [[nodiscard]] std::uint64_t sum_of(std::uint64_t page, FrameIndex frame) const;

@@ -60,6 +60,9 @@ void find_frames(CacheCore& core, FileSet& files, std::uint64_t count, NewFrames
     frames.fill_up_to(count);
   } while (frames.size() < count && files.make_spare_room(count - frames.size()));
   const std::uint64_t some = std::min(count, pages_at_a_time);
+  while (frames.size() < some &&
+         core.evictor().evict(some - frames.size(), Eviction::unwanted, EvictFrom::all_files) != 0)
+    frames.fill_up_to(some);
   while (frames.size() < some && core.evictor().evict(some - frames.size(), Eviction::not_next,
                                                       EvictFrom::paged_files) != 0)
     frames.fill_up_to(some);
@@ -137,23 +140,21 @@ Result<void> still_the_same(CachedFile& file) {
   const bool suspect =
       change == FileChange::content || (change == FileChange::unexplained && file.paged);
   if (suspect && !mutation_active(Mutation::load_whatever_is_there)) return changed_by_others(file);
-  if (change == FileChange::inode || change == FileChange::unexplained)
-    origin.set_identity(*identity);
+  if (change == FileChange::inode) origin.set_identity(*identity);
   return {};
 }
 
-/// False, and nothing done: the bytes are not those that had left the memory.
+/// False: a page's bytes are not those that had left the memory.
 [[nodiscard]] bool install(CachedFile& file, const Pages& pages, NewFrames& frames) {
   const std::scoped_lock lock(file.lock);
   PageChanger changer(*file.core, file);
-  if (!mutation_active(Mutation::load_whatever_is_there)) {
-    for (std::size_t i = 0; i < pages.size(); ++i)
-      if (!changer.is_what_was_evicted(pages[i], frames[i])) return false;
-  }
   std::uint64_t installed = 0;
   for (std::size_t i = 0; i < pages.size(); ++i) {
     // It may have been truncated away since, and have come again as zeros.
     if (pages[i] >= file.page_count || changer.is_in_memory(pages[i])) continue;
+    if (!changer.is_what_was_evicted(pages[i], frames[i]) &&
+        !mutation_active(Mutation::load_whatever_is_there))
+      return false;
     changer.install(pages[i], frames.give(i));
     ++installed;
   }

@@ -10,7 +10,6 @@
 #include <spdlog/spdlog.h>
 
 #include "base/thread.hpp"
-#include "pagecache/guard.hpp"
 #include "pagecache/page_in.hpp"
 
 namespace strictsend::pagecache {
@@ -19,7 +18,7 @@ namespace {
 constexpr Duration idle_sleep = milliseconds(100);
 /// What could not be served now is tried again so soon.
 constexpr Duration again_after = milliseconds(1);
-/// A send for which there is no room is given up after so long.
+/// A want for which there is no room is given up after so long.
 constexpr Duration room_limit = seconds(10);
 /// Brought in around a page that a thread touches.
 constexpr std::uint64_t mapped_pages_at_a_time = 16;
@@ -49,14 +48,17 @@ void PageLoader::run() {
       continue;
     }
     const std::size_t before = wants_.size();
-    std::erase_if(wants_, [this](Want& want) {
+    std::erase_if(wants_, [this](const Want& want) {
       if (stopping_.load() || !serve(want)) return false;
       core_->wants().came();
       return true;
     });
     if (wants_.size() == before) core_->wants().sleep(again_after);
   }
+  core_->wants().no_loader_any_more();
   take_wants();  // so that their snapshots can be used again
+  for (const Want& want : wants_)
+    if (want.snapshot == nullptr) answer_mapping(want, false);
 }
 
 void PageLoader::take_wants() {
@@ -65,17 +67,12 @@ void PageLoader::take_wants() {
     wants_.push_back({.file = std::move(faulted.file),
                       .begin = faulted.page,
                       .end = faulted.page + mapped_pages_at_a_time,
-                      .since = now,
-                      .waiting = nullptr});
+                      .since = now});
   for (SnapshotState* at = core_->wants().take_all(); at != nullptr;) {
     SnapshotState& snapshot = *at;
     at = snapshot.next_wanting;
     // While it is queued its state is not used again, so these belong together.
-    Want want{.file = snapshot.file,
-              .snapshot = &snapshot,
-              .epoch = snapshot.epoch,
-              .since = now,
-              .waiting = nullptr};
+    Want want{.file = snapshot.file, .snapshot = &snapshot, .epoch = snapshot.epoch, .since = now};
     const std::uint64_t end_page = snapshot.end_page;
     PageWants::answered(snapshot);
     want.begin = snapshot.wanted_page.load(std::memory_order_relaxed);
@@ -93,7 +90,7 @@ void PageLoader::take_wants() {
   }
 }
 
-bool PageLoader::serve(Want& want) {
+bool PageLoader::serve(const Want& want) {
   if (want.begin >= want.end) return true;
   const auto result = page_in(*files_, *want.file, want.begin, want.end, DiskWait::come_back);
   if (result && *result == PageIn::disk_busy) return false;
@@ -102,7 +99,7 @@ bool PageLoader::serve(Want& want) {
     return true;
   }
   const Error& error = result.error();
-  if (error.errno_value == ENOBUFS && goes_on_waiting(want)) return false;
+  if (error.errno_value == ENOBUFS && monotonic_now() - want.since < room_limit) return false;
   if (want.snapshot == nullptr) {
     spdlog::error("a thread that touches a mapping gets SIGBUS: {}", error.message());
     answer_mapping(want, false);
@@ -113,17 +110,6 @@ bool PageLoader::serve(Want& want) {
   if (error.errno_value != ESTALE) {
     spdlog::warn("a send is given up: {}", error.message());
     give_up(want, error.errno_value);
-  }
-  return true;
-}
-
-/// For want of room.
-bool PageLoader::goes_on_waiting(Want& want) const {
-  if (want.snapshot != nullptr) return monotonic_now() - want.since < room_limit;
-  if (want.waiting == nullptr) {
-    want.waiting = std::make_unique<SpareWaiters::Waiting>(core_->spare_waiters());
-    core_->counters().writer_waits.fetch_add(1, std::memory_order_relaxed);
-    core_->guard().wake_if_idle();
   }
   return true;
 }

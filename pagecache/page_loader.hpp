@@ -39,8 +39,6 @@ class PageLoader {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
     Time since;
-    /// A thread in a mapping waits for room: the guard then gives up sends, as for any writer.
-    std::unique_ptr<SpareWaiters::Waiting> waiting;
   };
 
   PageLoader(std::shared_ptr<CacheCore> core, std::shared_ptr<FileSet> files)
@@ -48,8 +46,7 @@ class PageLoader {
   void run();
   void take_wants();
   /// True: it is answered, with pages or for good.
-  [[nodiscard]] bool serve(Want& want);
-  [[nodiscard]] bool goes_on_waiting(Want& want) const;
+  [[nodiscard]] bool serve(const Want& want);
   void answer_mapping(const Want& want, bool has_come) const;
   void give_up(const Want& want, int error);
 

@@ -25,13 +25,20 @@ void PageWants::wake_surely() {
   if (sleeping_.load(std::memory_order_seq_cst)) ::eventfd_write(event_fd_.get(), 1);
 }
 
-void PageWants::want_for_mapping(FaultedPage page) {
+bool PageWants::want_for_mapping(FaultedPage page) {
   {
     const std::scoped_lock lock(mutex_);
+    if (!has_loader_) return false;
     faulted_.push_back(std::move(page));
     any_faulted_.store(true, std::memory_order_seq_cst);
   }
   wake_surely();
+  return true;
+}
+
+void PageWants::no_loader_any_more() {
+  const std::scoped_lock lock(mutex_);
+  has_loader_ = false;
 }
 
 std::vector<FaultedPage> PageWants::take_faulted() {

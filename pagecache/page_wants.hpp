@@ -44,7 +44,8 @@ class PageWants {
   }
   void wake_surely();
   // The guard.
-  void want_for_mapping(FaultedPage page);
+  /// False: there is no loader any more.
+  [[nodiscard]] bool want_for_mapping(FaultedPage page);
   // Engine threads.
   [[nodiscard]] std::uint64_t pages_came() const { return came_.load(std::memory_order_seq_cst); }
 
@@ -58,6 +59,8 @@ class PageWants {
     snapshot.want_queued.exchange(false, std::memory_order_seq_cst);
   }
   [[nodiscard]] std::vector<FaultedPage> take_faulted();
+  /// What comes for a mapping from here on is refused.
+  void no_loader_any_more();
   void sleep(Duration limit);
   void came();
   /// Called by `came`, to wake engine threads that sleep; nothing: nobody is called any more once
@@ -73,6 +76,7 @@ class PageWants {
   std::function<void()> listener_;
   std::vector<FaultedPage> faulted_;
   std::atomic<bool> any_faulted_{false};
+  bool has_loader_ = true;
 };
 
 }  // namespace strictsend::pagecache

@@ -2,12 +2,16 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -496,6 +500,117 @@ TEST(FileCacheRoom, a_page_that_comes_again_with_other_bytes_is_not_sent) {
   ::close(fd);
   std::filesystem::last_write_time(disk.path("a"), times);
   EXPECT_THROW((void)sending.bytes(), std::runtime_error);
+  a.reset();
+  EXPECT_EQ(CacheOnDisk::read(*disk.open("a")), get_file(disk.path("a"))) << "the new version";
+}
+
+/// A file of 100 pages, mapped, most of whose pages have left the memory.
+class FileCacheHidden : public ::testing::Test {
+ protected:
+  FileCacheHidden() : FileCacheHidden(true) {}
+  explicit FileCacheHidden(bool protect) {
+    pagecache::CacheConfig config = CacheOnDisk::config_of(mib, 64);
+    config.protect = protect;
+    disk_.emplace(config);
+    put_file(disk_->path("a"), content_);
+    put_file(disk_->path("b"), random_bytes(180 * page_bytes, 2));
+    file_ = disk_->open("a");
+  }
+  void SetUp() override { make_hidden(); }
+  void make_hidden() {
+    mapping_ = CacheOnDisk::value(file_map(file_));
+    disk_->open("b");
+  }
+  void store(std::size_t offset, std::byte byte) {
+    mapping_[offset] = byte;
+    content_[offset] = byte;
+  }
+  void expect_content() {
+    EXPECT_TRUE(std::ranges::equal(mapping_, content_)) << "through the mapping";
+    EXPECT_EQ(disk_->freeze(file_).bytes(), content_) << "a snapshot";
+    ASSERT_TRUE(file_sync(*file_).has_value());
+    EXPECT_EQ(get_file(disk_->path("a")), content_) << "on the disk";
+  }
+
+  Bytes content_ = random_bytes(100 * page_bytes - 10, 1);
+  std::optional<CacheOnDisk> disk_;
+  std::shared_ptr<CachedFile> file_;
+  std::span<std::byte> mapping_;
+};
+
+TEST_F(FileCacheHidden, pages_are_shown_when_they_are_touched) {
+  EXPECT_GT(disk_->cache().stats().pages_evicted, 50U);
+  for (std::size_t page = 0; page < 100; page += 3)
+    store(page << page_shift, static_cast<std::byte>(page));
+  expect_content();
+}
+
+TEST_F(FileCacheHidden, pages_that_were_cut_off_and_come_again_are_others) {
+  const Bytes more = random_bytes(40 * page_bytes, 3);
+  ASSERT_TRUE(file_truncate(*file_, 50 * page_bytes).has_value());
+  content_.resize(50 * page_bytes);
+  ASSERT_TRUE(file_append(*file_, more).has_value());
+  content_.insert(content_.end(), more.begin(), more.end());
+  make_hidden();
+  for (std::size_t page = 0; page < 90; page += 2)
+    store((page << page_shift) + 7, static_cast<std::byte>(page));
+  expect_content();
+  make_hidden();
+  expect_content();
+}
+
+TEST_F(FileCacheHidden, a_snapshot_keeps_what_is_written_over_once_it_is_shown) {
+  const Bytes before = content_;
+  const TakenSnapshot sending = disk_->freeze(file_);
+  for (std::size_t page = 0; page < 100; ++page)
+    store(page << page_shift, static_cast<std::byte>(~page));
+  EXPECT_EQ(sending.bytes(), before);
+  expect_content();
+}
+
+/// In a process of its own: maps a file, has its pages leave the memory, does `then`, and touches
+/// them all.
+template <class Then>
+void touch_hidden_pages_after(Then then) {
+  std::optional<CacheOnDisk> disk(CacheOnDisk::config_of(mib, 64));
+  put_file(disk->path("a"), random_bytes(100 * page_bytes, 1));
+  put_file(disk->path("b"), random_bytes(180 * page_bytes, 2));
+  auto file = disk->open("a");
+  const std::span<std::byte> mapping = CacheOnDisk::value(file_map(file));
+  disk->open("b");
+  then(disk);
+  std::byte sum{};
+  for (const std::byte& byte : mapping)
+    sum ^= byte;
+  ::_exit(static_cast<int>(sum) & 1);
+}
+
+TEST(FileCacheLost, what_another_process_changed_is_a_bus_error_and_no_mixture) {
+  EXPECT_EXIT(touch_hidden_pages_after([](std::optional<CacheOnDisk>& disk) {
+                put_file(disk->path("a"), random_bytes(100 * page_bytes, 3));
+              }),
+              ::testing::KilledBySignal(SIGBUS), "");
+}
+
+TEST(FileCacheLost, what_is_hidden_when_the_cache_goes_is_a_bus_error_and_no_others_bytes) {
+  EXPECT_EXIT(touch_hidden_pages_after([](std::optional<CacheOnDisk>& disk) { disk.reset(); }),
+              ::testing::KilledBySignal(SIGBUS), "");
+}
+
+class FileCacheUnprotected : public FileCacheHidden {
+ protected:
+  FileCacheUnprotected() : FileCacheHidden(false) {}
+  void SetUp() override { disk_->open("b"); }
+};
+
+TEST_F(FileCacheUnprotected, pages_come_in_before_a_file_is_mapped_and_stay) {
+  EXPECT_GT(disk_->cache().stats().pages_evicted, 50U);
+  mapping_ = CacheOnDisk::value(file_map(file_));
+  const std::uint64_t evicted = disk_->cache().stats().pages_evicted;
+  store(5, std::byte{1});
+  EXPECT_FALSE(disk_->cache().open_file(disk_->path("b"), O_RDONLY).has_value());
+  EXPECT_EQ(disk_->cache().stats().pages_evicted, evicted);
+  expect_content();
 }
 
 TEST(FileCacheRoom, a_changed_file_is_written_back_before_it_is_dropped) {
