@@ -72,6 +72,9 @@ void Screen::enter() {
 void Screen::leave() {
   if (!entered_) return;
   entered_ = false;
+  // After Ctrl-S it would not take what follows, and TCOON alone undoes only a TCOOFF.
+  ::tcflow(out_.get(), TCOOFF);
+  ::tcflow(out_.get(), TCOON);
   write(end_screen, -1, leave_limit_ms);
   // Not TCSADRAIN: what a stopped terminal does not take must not keep us.
   if (keys_) ::tcsetattr(STDIN_FILENO, TCSANOW, &*keys_);
