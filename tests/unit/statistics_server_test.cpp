@@ -179,6 +179,8 @@ TEST_F(StatisticsServerTest, clients_that_hang_are_let_go_of) {
   const UniqueFd takes_nothing = connect_unix(path());
   const UniqueFd never_ends = connect_loopback(port_);
   say(never_ends, good_request);
+  char first = 0;
+  EXPECT_EQ(::recv(takes_nothing.get(), &first, 1, MSG_PEEK), 1) << "it was taken";
   EXPECT_TRUE(wait_for_descriptors(before + 2)) << "those at our ends";
   EXPECT_FALSE(parse_document(read_all(takes_nothing))) << "cut off in the middle";
 }
