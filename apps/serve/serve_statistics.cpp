@@ -19,14 +19,14 @@ std::uint64_t nanoseconds_in(std::chrono::nanoseconds time) {
 }
 
 StatisticsServer::Source source_of(const Engine& engine, const Server& server) {
-  statistics::Snapshot constant;
+  statistics::ServerStatus constant;
   constant.version = cli::version();
   constant.port = engine.port();
   constant.process.memory_bytes = engine.memory_bytes();
   constant.process.started_unix_ns =
       nanoseconds_in(std::chrono::system_clock::now().time_since_epoch());
   return [&engine, &server, constant = std::move(constant), began = Clock::now()] {
-    statistics::Snapshot now = constant;
+    statistics::ServerStatus now = constant;
     now.process.uptime_ns = nanoseconds_in(Clock::now() - began);
     now.engine = engine.stats();
     for (std::uint32_t i = 0; i < engine.queue_count(); ++i)

@@ -46,7 +46,7 @@ Result<Fetch> Fetch::begin(const std::string& path, TimePoint deadline) {
   return Fetch(std::move(fd), deadline);
 }
 
-std::optional<Result<statistics::Snapshot>> Fetch::go_on(TimePoint now) {
+std::optional<Result<statistics::ServerStatus>> Fetch::go_on(TimePoint now) {
   std::array<char, 65536> block;
   while (true) {
     const ssize_t got = ::recv(fd_.get(), block.data(), block.size(), 0);

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "apps/serve/statistics/snapshot.hpp"
+#include "apps/serve/statistics/server_status.hpp"
 #include "apps/support/unique_fd.hpp"
 #include <strictsend/result.hpp>
 
@@ -23,7 +23,7 @@ class Fetch {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] TimePoint deadline() const { return deadline_; }
   /// What came, or why nothing does; nullopt: not all of it is there yet.
-  [[nodiscard]] std::optional<Result<statistics::Snapshot>> go_on(TimePoint now);
+  [[nodiscard]] std::optional<Result<statistics::ServerStatus>> go_on(TimePoint now);
 
  private:
   Fetch(app::UniqueFd fd, TimePoint deadline) : fd_(std::move(fd)), deadline_(deadline) {}

@@ -38,7 +38,7 @@ int failed(const Error& error) {
 class Samples {
  public:
   /// Whether anything changed that is to be said where nothing is drawn again.
-  bool take(Result<statistics::Snapshot> sample) {
+  bool take(Result<statistics::ServerStatus> sample) {
     if (!sample) {
       const std::string before = std::exchange(problem_, sample.error().message());
       return before != problem_;
@@ -69,8 +69,8 @@ class Samples {
   }
 
  private:
-  std::optional<statistics::Snapshot> previous_;
-  std::optional<statistics::Snapshot> current_;
+  std::optional<statistics::ServerStatus> previous_;
+  std::optional<statistics::ServerStatus> current_;
   std::string problem_;  // printable, as the server's text is by then
 };
 
@@ -96,7 +96,7 @@ class Top {
   void take_signals();
   void take_keys();
   void take_sample();
-  void on_sample(Result<statistics::Snapshot> sample);
+  void on_sample(Result<statistics::ServerStatus> sample);
   void draw();
   void print();
   void stop_here();
@@ -171,7 +171,7 @@ void Top::take_sample() {
   on_sample(std::move(*sample));
 }
 
-void Top::on_sample(Result<statistics::Snapshot> sample) {
+void Top::on_sample(Result<statistics::ServerStatus> sample) {
   if (!sample && options_.once) {
     if (screen_) screen_->leave();
     exit_code_ = failed(sample.error());

@@ -12,7 +12,7 @@
 namespace strictsend::top {
 namespace {
 
-using statistics::Snapshot;
+using statistics::ServerStatus;
 
 /// What grew between two samples, as text per second.
 template <class Stats>
@@ -75,7 +75,7 @@ std::string milliseconds(std::uint64_t ns) {
   return fmt::format("{:.3f} ms", static_cast<double>(ns) / 1e6);
 }
 
-std::string title(const Snapshot& now) {
+std::string title(const ServerStatus& now) {
   const PortFacts& port = now.port;
   return fmt::format("strictsend {}   {}   {}, {}, {} queue{}   up {}", now.version, port.spec,
                      port.driver, port.form == TxForm::fragments ? "fragments" : "linear",
@@ -143,8 +143,8 @@ std::string row(const std::array<std::string, 9>& cells, std::size_t columns) {
   return text;
 }
 
-void put_queues(std::vector<std::string>& lines, const Snapshot* before, const Snapshot& now,
-                double seconds, std::size_t columns) {
+void put_queues(std::vector<std::string>& lines, const ServerStatus* before,
+                const ServerStatus& now, double seconds, std::size_t columns) {
   using Q = QueueStats;
   lines.push_back(
       row({"queue", "sent", "packets", "again", "received", "open", "dropped", "kicks", "faults"},
@@ -165,9 +165,10 @@ void put_queues(std::vector<std::string>& lines, const Snapshot* before, const S
 
 }  // namespace
 
-std::vector<std::string> view(const Snapshot* previous, const Snapshot& current, double seconds,
-                              Size size) {
-  const Snapshot* before = previous != nullptr && follows(*previous, current) ? previous : nullptr;
+std::vector<std::string> view(const ServerStatus* previous, const ServerStatus& current,
+                              double seconds, Size size) {
+  const ServerStatus* before =
+      previous != nullptr && follows(*previous, current) ? previous : nullptr;
   std::vector<std::string> lines{title(current), ""};
   put_engine(lines, {before != nullptr ? &before->engine : nullptr, current.engine, seconds},
              current.engine, size.columns);
@@ -186,7 +187,7 @@ std::vector<std::string> view(const Snapshot* previous, const Snapshot& current,
   return lines;
 }
 
-bool follows(const Snapshot& previous, const Snapshot& current) {
+bool follows(const ServerStatus& previous, const ServerStatus& current) {
   return previous.process.started_unix_ns == current.process.started_unix_ns &&
          previous.process.uptime_ns <= current.process.uptime_ns;
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/serve/statistics/snapshot.hpp"
+#include "apps/serve/statistics/server_status.hpp"
 
 namespace strictsend::top {
 
@@ -19,13 +19,13 @@ struct Size {
 ///
 /// Rates are those between the two samples, which were taken `seconds` apart. With no `previous`,
 /// or of another life of the server, there are none yet, and "-" stands in their place.
-[[nodiscard]] std::vector<std::string> view(const statistics::Snapshot* previous,
-                                            const statistics::Snapshot& current, double seconds,
+[[nodiscard]] std::vector<std::string> view(const statistics::ServerStatus* previous,
+                                            const statistics::ServerStatus& current, double seconds,
                                             Size size);
 
 /// Whether the second sample is of the same life of a server as the first, and not older.
-[[nodiscard]] bool follows(const statistics::Snapshot& previous,
-                           const statistics::Snapshot& current);
+[[nodiscard]] bool follows(const statistics::ServerStatus& previous,
+                           const statistics::ServerStatus& current);
 
 /// "999", "1.23k", "45.6M": three digits.
 [[nodiscard]] std::string format_count(double number);

@@ -98,16 +98,16 @@ class StatisticsServerTest : public ::testing::Test {
     auto started = StatisticsServer::start(
         std::move(*on_path), std::move(*on_port),
         [this, queues] {
-          Snapshot snapshot;
-          snapshot.queues.resize(queues);
-          snapshot.engine.splices_submitted = ++samples_;
-          return snapshot;
+          ServerStatus status;
+          status.queues.resize(queues);
+          status.engine.splices_submitted = ++samples_;
+          return status;
         },
         limits);
     ASSERT_TRUE(started) << started.error().message();
     server_ = std::move(*started);
   }
-  [[nodiscard]] Result<Snapshot> document() const {
+  [[nodiscard]] Result<ServerStatus> document() const {
     return parse_document(read_all(connect_unix(path())));
   }
   [[nodiscard]] std::string metrics() const {
@@ -124,7 +124,7 @@ class StatisticsServerTest : public ::testing::Test {
 
 TEST_F(StatisticsServerTest, tells_a_document_and_the_end) {
   start();
-  const Result<Snapshot> told = document();
+  const Result<ServerStatus> told = document();
   ASSERT_TRUE(told) << told.error().message();
   EXPECT_GE(told->engine.splices_submitted, 1U);
 }
@@ -151,7 +151,7 @@ TEST_F(StatisticsServerTest, sends_long_documents_to_slow_readers) {
   start({}, 2'000);
   const UniqueFd client = connect_unix(path());
   EXPECT_TRUE(document()) << "nobody waits for the first one";
-  const Result<Snapshot> told = parse_document(read_all(client));
+  const Result<ServerStatus> told = parse_document(read_all(client));
   ASSERT_TRUE(told) << told.error().message();
   EXPECT_EQ(told->queues.size(), 2'000U);
 }

@@ -33,25 +33,25 @@ void number_all(Stats& stats, std::uint64_t first) {
   stats = std::bit_cast<Stats>(values);
 }
 
-Snapshot numbered() {
-  Snapshot snapshot;
-  snapshot.version = "1.2.3";
-  snapshot.port.spec = "af_xdp:eth0";
-  snapshot.port.driver = "veth";
-  snapshot.port.form = TxForm::fragments;
-  snapshot.port.mtu_bytes = 1500;
-  snapshot.port.queues = 2;
-  snapshot.port.max_fragments = 18;
-  snapshot.port.fragments_possible = true;
-  snapshot.port.segmented_bytes_max = 65536;
-  snapshot.port.late_completion = true;
-  snapshot.queues.resize(2);
-  number_all(snapshot.process, 1'000);
-  number_all(snapshot.engine, 2'000);
-  number_all(snapshot.server, 3'000);
-  number_all(snapshot.queues[0], 4'000);
-  number_all(snapshot.queues[1], 5'000);
-  return snapshot;
+ServerStatus numbered() {
+  ServerStatus status;
+  status.version = "1.2.3";
+  status.port.spec = "af_xdp:eth0";
+  status.port.driver = "veth";
+  status.port.form = TxForm::fragments;
+  status.port.mtu_bytes = 1500;
+  status.port.queues = 2;
+  status.port.max_fragments = 18;
+  status.port.fragments_possible = true;
+  status.port.segmented_bytes_max = 65536;
+  status.port.late_completion = true;
+  status.queues.resize(2);
+  number_all(status.process, 1'000);
+  number_all(status.engine, 2'000);
+  number_all(status.server, 3'000);
+  number_all(status.queues[0], 4'000);
+  number_all(status.queues[1], 5'000);
+  return status;
 }
 
 template <class Stats>
@@ -97,8 +97,8 @@ TEST(Table, gives_each_metric_a_name_of_its_own_and_a_sentence) {
 }
 
 TEST(Document, holds_every_number_of_the_public_statistics) {
-  const Snapshot written = numbered();
-  const Result<Snapshot> read = parse_document(to_json(written));
+  const ServerStatus written = numbered();
+  const Result<ServerStatus> read = parse_document(to_json(written));
   ASSERT_TRUE(read) << read.error().message();
   // Byte for byte: two rows of the same member would leave another one out.
   EXPECT_TRUE(equal(read->process, written.process));
@@ -115,24 +115,24 @@ TEST(Document, holds_every_number_of_the_public_statistics) {
 }
 
 TEST(Document, has_the_shape_that_is_promised) {
-  const Snapshot snapshot = numbered();
-  const auto document = nlohmann::json::parse(to_json(snapshot));
+  const ServerStatus status = numbered();
+  const auto document = nlohmann::json::parse(to_json(status));
   EXPECT_EQ(document["version"], 1);
   EXPECT_EQ(document["program"]["name"], "strictsend");
   EXPECT_EQ(document["port"]["form"], "fragments");
-  EXPECT_EQ(document["cache"]["frames_free"], snapshot.engine.frames_free);
-  EXPECT_EQ(document["queues"][1]["nic_bytes_sent"], snapshot.queues[1].nic_bytes_sent);
+  EXPECT_EQ(document["cache"]["frames_free"], status.engine.frames_free);
+  EXPECT_EQ(document["queues"][1]["nic_bytes_sent"], status.queues[1].nic_bytes_sent);
   const auto& responses = document["http"]["responses"];
   ASSERT_EQ(responses.size(), serve::counted_methods.size() * serve::counted_classes.size());
   EXPECT_EQ(responses[1]["method"], "GET");
   EXPECT_EQ(responses[1]["status"], "3xx");
-  EXPECT_EQ(responses[1]["value"], snapshot.server.responses[0][1]);
+  EXPECT_EQ(responses[1]["value"], status.server.responses[0][1]);
   EXPECT_EQ(document["http"]["refusals"][2]["status"], "404");
-  EXPECT_EQ(document["http"]["refusals"][2]["value"], snapshot.server.refusals[2]);
+  EXPECT_EQ(document["http"]["refusals"][2]["value"], status.server.refusals[2]);
 }
 
 TEST(Document, of_a_server_that_knows_less_has_zeros) {
-  const Result<Snapshot> read =
+  const Result<ServerStatus> read =
       parse_document(R"({"version":1,"engine":{"splices_submitted":7,"later":1},"queues":[{}]})");
   ASSERT_TRUE(read) << read.error().message();
   EXPECT_EQ(read->engine.splices_submitted, 7U);
@@ -143,7 +143,7 @@ TEST(Document, of_a_server_that_knows_less_has_zeros) {
 TEST(Document, that_is_none_is_refused_with_the_reason) {
   for (const char* text : {"", "nonsense", "[1]", "{}", R"({"version":"1"})", R"({"version":-1})",
                            R"({"version":1)", R"({"version":1}x)"}) {
-    const Result<Snapshot> read = parse_document(text);
+    const Result<ServerStatus> read = parse_document(text);
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().errno_value, EPROTO);
     EXPECT_FALSE(read.error().hint.empty());
@@ -153,7 +153,7 @@ TEST(Document, that_is_none_is_refused_with_the_reason) {
 }
 
 TEST(Document, shows_a_terminal_no_control_characters) {
-  const Result<Snapshot> read = parse_document(
+  const Result<ServerStatus> read = parse_document(
       "{\"version\":1,\"port\":{\"spec\":\"a\\u001b[2J\\u00e9b\"},\"program\":{\"version\":[]}}");
   ASSERT_TRUE(read) << read.error().message();
   EXPECT_EQ(read->port.spec, "a?[2J??b");
@@ -161,10 +161,10 @@ TEST(Document, shows_a_terminal_no_control_characters) {
 }
 
 TEST(PrometheusText, converts_to_base_units_and_labels_queues) {
-  Snapshot snapshot = numbered();
-  snapshot.engine.writer_stall_ns_max = 1'500'000'000'000'000'123;
-  snapshot.engine.frames_free = 10;
-  const std::string text = to_prometheus(snapshot);
+  ServerStatus status = numbered();
+  status.engine.writer_stall_ns_max = 1'500'000'000'000'000'123;
+  status.engine.frames_free = 10;
+  const std::string text = to_prometheus(status);
   const auto has = [&text](const std::string& line) {
     EXPECT_NE(text.find("\n" + line + "\n"), std::string::npos) << line << " in\n" << text;
   };
@@ -173,17 +173,17 @@ TEST(PrometheusText, converts_to_base_units_and_labels_queues) {
   has("strictsend_cache_writer_stall_max_seconds 1500000000.000000123");
   has("# TYPE strictsend_queue_nic_sent_bytes_total counter");
   has("strictsend_queue_nic_sent_bytes_total{queue=\"1\"} " +
-      std::to_string(snapshot.queues[1].nic_bytes_sent));
+      std::to_string(status.queues[1].nic_bytes_sent));
   has("strictsend_http_responses_total{method=\"PUT\",status=\"2xx\"} " +
-      std::to_string(snapshot.server.responses[2][0]));
+      std::to_string(status.server.responses[2][0]));
   has("strictsend_http_refusals_total{status=\"other\"} " +
-      std::to_string(snapshot.server.refusals.back()));
+      std::to_string(status.server.refusals.back()));
 }
 
 TEST(PrometheusText, escapes_what_would_end_a_label) {
-  Snapshot snapshot;
-  snapshot.port.spec = "a\"b\\c\nd\xff";
-  EXPECT_NE(to_prometheus(snapshot).find(R"({spec="a\"b\\c\nd?",)"), std::string::npos);
+  ServerStatus status;
+  status.port.spec = "a\"b\\c\nd\xff";
+  EXPECT_NE(to_prometheus(status).find(R"({spec="a\"b\\c\nd?",)"), std::string::npos);
 }
 
 TEST(Counting, of_responses_knows_each_method_and_status) {
@@ -250,9 +250,9 @@ TEST(Samples, are_taken_no_more_often_than_they_grow_old) {
   int taken = 0;
   Sampler sampler(
       [&taken] {
-        Snapshot snapshot;
-        snapshot.engine.splices_submitted = static_cast<std::uint64_t>(++taken);
-        return snapshot;
+        ServerStatus status;
+        status.engine.splices_submitted = static_cast<std::uint64_t>(++taken);
+        return status;
       },
       100ms);
   const Sampler::TimePoint now{};

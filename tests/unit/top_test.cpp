@@ -12,33 +12,33 @@ namespace strictsend::top {
 namespace {
 
 using namespace std::chrono_literals;
-using statistics::Snapshot;
+using statistics::ServerStatus;
 
-Snapshot running() {
-  Snapshot snapshot;
-  snapshot.version = "0.1.0";
-  snapshot.port.spec = "af_xdp:eth0";
-  snapshot.port.driver = "veth";
-  snapshot.process.started_unix_ns = 1;
-  snapshot.process.uptime_ns = 60'000'000'000;
-  snapshot.engine.frames_total = 1000;
-  snapshot.engine.frames_free = 250;
-  snapshot.engine.sends_failed_for_writers = 3;
-  snapshot.queues.resize(2);
-  return snapshot;
+ServerStatus running() {
+  ServerStatus status;
+  status.version = "0.1.0";
+  status.port.spec = "af_xdp:eth0";
+  status.port.driver = "veth";
+  status.process.started_unix_ns = 1;
+  status.process.uptime_ns = 60'000'000'000;
+  status.engine.frames_total = 1000;
+  status.engine.frames_free = 250;
+  status.engine.sends_failed_for_writers = 3;
+  status.queues.resize(2);
+  return status;
 }
 
 /// Two seconds later.
-Snapshot later(Snapshot snapshot) {
-  snapshot.process.uptime_ns += 2'000'000'000;
-  snapshot.engine.payload_bytes_sent += 6U << 20;
-  snapshot.engine.segments_sent += 4000;
-  snapshot.engine.segments_retransmitted += 40;
-  snapshot.engine.pages_preserved += 8;
-  snapshot.server.requests_ok += 5;
-  snapshot.queues[1].nic_packets_sent += 3000;
-  snapshot.queues[1].connections_open = 7;
-  return snapshot;
+ServerStatus later(ServerStatus status) {
+  status.process.uptime_ns += 2'000'000'000;
+  status.engine.payload_bytes_sent += 6U << 20;
+  status.engine.segments_sent += 4000;
+  status.engine.segments_retransmitted += 40;
+  status.engine.pages_preserved += 8;
+  status.server.requests_ok += 5;
+  status.queues[1].nic_packets_sent += 3000;
+  status.queues[1].connections_open = 7;
+  return status;
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -57,7 +57,7 @@ std::string line_of(const std::vector<std::string>& lines, const std::string& be
 }
 
 TEST(View, shows_the_rates_of_the_time_between_the_samples) {
-  const Snapshot before = running();
+  const ServerStatus before = running();
   const auto lines = view(&before, later(before), 2, {120, 50});
   EXPECT_EQ(line_of(lines, "sending"),
             "sending     3.00 MiB/s   segments 2.00k/s   again 1.00%   copied 0 B/s");
@@ -71,11 +71,11 @@ TEST(View, shows_the_rates_of_the_time_between_the_samples) {
 }
 
 TEST(View, has_no_rates_before_there_are_two_samples_of_one_life) {
-  const Snapshot before = running();
-  const Snapshot now = later(before);
+  const ServerStatus before = running();
+  const ServerStatus now = later(before);
   EXPECT_NE(line_of(view(nullptr, now, 0, {}), "sending").find("-/s   segments -/s   again -"),
             std::string::npos);
-  Snapshot of_another_life = before;
+  ServerStatus of_another_life = before;
   of_another_life.process.started_unix_ns = 2;
   EXPECT_EQ(joined(view(&of_another_life, now, 2, {})), joined(view(nullptr, now, 2, {})));
   EXPECT_EQ(joined(view(&now, before, 2, {})), joined(view(nullptr, before, 2, {})))
@@ -84,16 +84,16 @@ TEST(View, has_no_rates_before_there_are_two_samples_of_one_life) {
 }
 
 TEST(View, never_shows_a_rate_below_zero) {
-  Snapshot before = running();
+  ServerStatus before = running();
   before.engine.payload_bytes_sent = 100;
-  Snapshot now = before;
+  ServerStatus now = before;
   now.engine.payload_bytes_sent = 50;
   EXPECT_NE(line_of(view(&before, now, 1, {}), "sending").find("0 B/s"), std::string::npos);
 }
 
 TEST(View, fits_into_every_terminal) {
-  const Snapshot before = running();
-  const Snapshot now = later(before);
+  const ServerStatus before = running();
+  const ServerStatus now = later(before);
   for (std::size_t columns = 0; columns < 130; ++columns) {
     for (const std::size_t rows : {0U, 1U, 2U, 5U, 14U, 15U, 100U}) {
       const auto lines = view(&before, now, 2, {columns, rows});
@@ -108,14 +108,14 @@ TEST(View, fits_into_every_terminal) {
 }
 
 TEST(View, of_a_narrow_terminal_leaves_out_whole_numbers) {
-  const Snapshot before = running();
+  const ServerStatus before = running();
   const auto lines = view(&before, later(before), 2, {45, 50});
   EXPECT_EQ(line_of(lines, "sending"), "sending     3.00 MiB/s   segments 2.00k/s");
   EXPECT_EQ(line_of(lines, "queue"), "queue            sent       packets");
 }
 
 TEST(View, of_a_low_terminal_says_how_much_is_missing) {
-  Snapshot now = running();
+  ServerStatus now = running();
   now.queues.resize(64);
   const auto whole = view(nullptr, now, 0, {100, 1000});
   const auto cut = view(nullptr, now, 0, {100, 20});
@@ -125,7 +125,7 @@ TEST(View, of_a_low_terminal_says_how_much_is_missing) {
 }
 
 TEST(View, shows_uploads_once_there_were_some) {
-  Snapshot now = running();
+  ServerStatus now = running();
   EXPECT_EQ(line_of(view(nullptr, now, 0, {}), "uploads"), "");
   now.server.uploads_begun = 1;
   EXPECT_NE(line_of(view(nullptr, now, 0, {}), "uploads"), "");

@@ -54,17 +54,17 @@ Family refusals(const ServerCounters& counters) {
 
 }  // namespace
 
-std::vector<Family> families(const Snapshot& snapshot) {
+std::vector<Family> families(const ServerStatus& status) {
   std::vector<Family> all;
-  add(all, process_rows(), snapshot.process);
-  add(all, engine_rows(), snapshot.engine);
-  add(all, server_rows(), snapshot.server);
-  all.push_back(responses(snapshot.server));
-  all.push_back(refusals(snapshot.server));
+  add(all, process_rows(), status.process);
+  add(all, engine_rows(), status.engine);
+  add(all, server_rows(), status.server);
+  all.push_back(responses(status.server));
+  all.push_back(refusals(status.server));
   for (const Row<QueueStats>& row : queue_rows()) {
     Family family = family_of(row);
-    for (std::size_t i = 0; i < snapshot.queues.size(); ++i)
-      family.samples.push_back({{{"queue", fmt::format("{}", i)}}, snapshot.queues[i].*row.value});
+    for (std::size_t i = 0; i < status.queues.size(); ++i)
+      family.samples.push_back({{{"queue", fmt::format("{}", i)}}, status.queues[i].*row.value});
     all.push_back(std::move(family));
   }
   return all;

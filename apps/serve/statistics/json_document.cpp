@@ -101,20 +101,20 @@ PortFacts read_port(const InJson* object) {
 
 }  // namespace
 
-std::string to_json(const Snapshot& snapshot) {
+std::string to_json(const ServerStatus& status) {
   OutJson document;
   document["version"] = document_version;
-  document["program"] = {{"name", "strictsend"}, {"version", snapshot.version}};
+  document["program"] = {{"name", "strictsend"}, {"version", status.version}};
   OutJson& port = document["port"];
-  for (const auto& [name, fact] : facts(snapshot.port))
+  for (const auto& [name, fact] : facts(status.port))
     std::visit([&, key = std::string(name)](const auto& value) { port[key] = value; }, fact);
-  for (const Family& family : families(snapshot))
+  for (const Family& family : families(status))
     put(document, family);
   // Names of interfaces may be any bytes.
   return document.dump(2, ' ', false, OutJson::error_handler_t::replace) + "\n";
 }
 
-Result<Snapshot> parse_document(std::string_view bytes) {
+Result<ServerStatus> parse_document(std::string_view bytes) {
   const InJson document = InJson::parse(bytes, nullptr, false);
   if (!document.is_object())
     return no_document("what came is no JSON object; is it strictsend's statistics socket?");
@@ -122,21 +122,21 @@ Result<Snapshot> parse_document(std::string_view bytes) {
   if (version == 0) return no_document("the document has no version; is it strictsend's?");
   if (version != document_version)
     return no_document("the document is of another version; use the server's own strictsend");
-  Snapshot snapshot;
-  snapshot.version = text(member(&document, "program"), "version");
-  snapshot.port = read_port(member(&document, "port"));
-  read(document, process_rows(), snapshot.process);
-  read(document, engine_rows(), snapshot.engine);
-  read(document, server_rows(), snapshot.server);
+  ServerStatus status;
+  status.version = text(member(&document, "program"), "version");
+  status.port = read_port(member(&document, "port"));
+  read(document, process_rows(), status.process);
+  read(document, engine_rows(), status.engine);
+  read(document, server_rows(), status.server);
   const InJson* queues = member(&document, "queues");
   if (queues != nullptr && queues->is_array()) {
     for (std::size_t i = 0; i < std::min(queues->size(), queues_max); ++i) {
-      QueueStats& queue = snapshot.queues.emplace_back();
+      QueueStats& queue = status.queues.emplace_back();
       for (const Row<QueueStats>& row : queue_rows())
         queue.*row.value = number(&(*queues)[i], row.name);
     }
   }
-  return snapshot;
+  return status;
 }
 
 }  // namespace strictsend::statistics

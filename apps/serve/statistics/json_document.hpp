@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "apps/serve/statistics/snapshot.hpp"
+#include "apps/serve/statistics/server_status.hpp"
 #include <strictsend/result.hpp>
 
 namespace strictsend::statistics {
@@ -24,11 +24,11 @@ constexpr unsigned document_version = 1;
 ///      "queues": [{…}, …]}
 ///
 /// Sections and names are those of the table (table.hpp).
-[[nodiscard]] std::string to_json(const Snapshot& snapshot);
+[[nodiscard]] std::string to_json(const ServerStatus& status);
 
 /// Reads one again, but for `responses` and `refusals`. Numbers that are not there are 0, for an
 /// older or newer server's; text is made fit for a terminal. EPROTO: it is no such document, or of
 /// another version.
-[[nodiscard]] Result<Snapshot> parse_document(std::string_view text);
+[[nodiscard]] Result<ServerStatus> parse_document(std::string_view text);
 
 }  // namespace strictsend::statistics

@@ -59,13 +59,13 @@ Labels labels_of(const PortFacts& port) {
 
 }  // namespace
 
-std::string to_prometheus(const Snapshot& snapshot) {
+std::string to_prometheus(const ServerStatus& status) {
   std::string out;
   put_head(out, "strictsend_build_info", "gauge", "Which strictsend this is.");
-  put_sample(out, "strictsend_build_info", {{"version", snapshot.version}}, "1");
+  put_sample(out, "strictsend_build_info", {{"version", status.version}}, "1");
   put_head(out, "strictsend_port_info", "gauge", "What the NIC port is and what of it is in use.");
-  put_sample(out, "strictsend_port_info", labels_of(snapshot.port), "1");
-  for (const Family& family : families(snapshot)) {
+  put_sample(out, "strictsend_port_info", labels_of(status.port), "1");
+  for (const Family& family : families(status)) {
     const std::string name = prometheus_name(family);
     put_head(out, name, family.kind == Kind::counter ? "counter" : "gauge", family.help);
     for (const Sample& sample : family.samples)

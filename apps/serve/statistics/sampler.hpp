@@ -17,7 +17,7 @@ class Sampler {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  Sampler(std::function<Snapshot()> source, std::chrono::milliseconds age_max)
+  Sampler(std::function<ServerStatus()> source, std::chrono::milliseconds age_max)
       : source_(std::move(source)), age_max_(age_max) {}
 
   [[nodiscard]] const std::string& json(TimePoint now) {
@@ -41,11 +41,11 @@ class Sampler {
     prometheus_.clear();
   }
 
-  const std::function<Snapshot()> source_;
+  const std::function<ServerStatus()> source_;
   const std::chrono::milliseconds age_max_;
   bool taken_ = false;
   TimePoint taken_at_;
-  Snapshot sample_;
+  ServerStatus sample_;
   std::string json_;  // of sample_; empty: not yet written
   std::string prometheus_;
 };

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "apps/serve/statistics/listeners.hpp"
-#include "apps/serve/statistics/snapshot.hpp"
+#include "apps/serve/statistics/server_status.hpp"
 #include "apps/support/event_sources.hpp"
 
 namespace strictsend::statistics {
@@ -33,7 +33,7 @@ struct StatisticsLimits {
 /// up anybody: reading and writing do not wait, and their number and time are bounded.
 class StatisticsServer {
  public:
-  using Source = std::function<Snapshot()>;
+  using Source = std::function<ServerStatus()>;
 
   static Result<std::unique_ptr<StatisticsServer>> start(
       std::optional<UnixListener> unix_listener, std::optional<LoopbackListener> loopback_listener,

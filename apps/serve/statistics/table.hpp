@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "apps/serve/statistics/metric.hpp"
-#include "apps/serve/statistics/snapshot.hpp"
+#include "apps/serve/statistics/server_status.hpp"
 
 namespace strictsend::statistics {
 
@@ -31,7 +31,7 @@ struct Row {
 [[nodiscard]] std::span<const Row<serve::ServerCounters>> server_rows();
 
 /// Every metric with its values, in the order in which they are written.
-[[nodiscard]] std::vector<Family> families(const Snapshot& snapshot);
+[[nodiscard]] std::vector<Family> families(const ServerStatus& status);
 
 /// What a port is, in words and numbers, each with its name in PortFacts.
 using Fact = std::variant<std::string, std::uint64_t, bool>;

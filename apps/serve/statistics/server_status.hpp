@@ -19,7 +19,7 @@ struct ProcessFacts {
 
 /// All that is known of a serving process at one moment; its parts may be of slightly different
 /// ones.
-struct Snapshot {
+struct ServerStatus {
   std::string version;  ///< of the program
   PortFacts port;
   ProcessFacts process;
