@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <regex>
 #include <set>
 #include <string>
@@ -94,6 +96,30 @@ TEST(Table, gives_each_metric_a_name_of_its_own_and_a_sentence) {
     EXPECT_EQ(family.help.back(), '.') << name;
     EXPECT_EQ(family.help.find_first_of("\n\\"), std::string_view::npos) << name;
   }
+}
+
+std::string operations_page() {
+  std::ifstream file(OPERATIONS_PAGE);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+TEST(OperationsPage, lists_every_metric) {
+  const std::string page = operations_page();
+  for (const Family& family : families(numbered())) {
+    const std::string row = "| `" + std::string(family.name) + "` | `" + prometheus_name(family) +
+                            "` | " + std::string(family.help) + " |\n";
+    EXPECT_NE(page.find(row), std::string::npos) << "docs/operations.md lacks the row\n" << row;
+  }
+}
+
+TEST(OperationsPage, names_no_metric_that_there_is_not) {
+  std::set<std::string> known{"strictsend_build_info", "strictsend_port_info"};
+  for (const Family& family : families(numbered()))
+    known.insert(prometheus_name(family));
+  const std::string page = operations_page();
+  const std::regex name("strictsend_[a-z0-9_]+");
+  for (std::sregex_iterator found(page.begin(), page.end(), name), end; found != end; ++found)
+    EXPECT_TRUE(known.contains(found->str())) << found->str();
 }
 
 TEST(Document, holds_every_number_of_the_public_statistics) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one list of what is told of a server: JSON and Prometheus's text are made from it, and
-// `strictsend top` reads by it.
+// The one list of what is told of a server: JSON and Prometheus's text are made from it,
+// `strictsend top` reads by it, and a test holds docs/operations.md against it.
 #include <iterator>
 
 #include "apps/serve/statistics/table.hpp"
