@@ -71,7 +71,7 @@ std::string frames(std::string_view what, std::uint64_t number, std::uint64_t to
   return fmt::format("{} {} ({:.0f}%)", what, counted(number), percent);
 }
 
-std::string milliseconds(std::uint64_t ns) {
+std::string in_milliseconds(std::uint64_t ns) {
   return fmt::format("{:.3f} ms", static_cast<double>(ns) / 1e6);
 }
 
@@ -107,7 +107,7 @@ void put_engine(std::vector<std::string>& lines, const Rates<EngineStats>& rates
        "redirected " + rates.count(&E::pages_redirected)});
   put("writers",
       {"faults " + rates.count(&E::write_faults), "waits " + rates.count(&E::writer_waits),
-       "longest stall " + milliseconds(now.writer_stall_ns_max),
+       "longest stall " + in_milliseconds(now.writer_stall_ns_max),
        "victims " + counted(now.sends_failed_for_writers)});
   put("disk",
       {"pages loaded " + rates.count(&E::pages_loaded), "evicted " + rates.count(&E::pages_evicted),

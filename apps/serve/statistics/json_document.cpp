@@ -48,19 +48,19 @@ tl::unexpected<Error> no_document(const char* why) {
 }
 
 /// The member; null where there is none.
-const InJson* member(const InJson* object, std::string_view name) {
+const InJson* member_of(const InJson* object, std::string_view name) {
   if (object == nullptr || !object->is_object()) return nullptr;
   const auto found = object->find(std::string(name));
   return found == object->end() ? nullptr : &*found;
 }
 
-std::uint64_t number(const InJson* object, std::string_view name) {
-  const InJson* found = member(object, name);
+std::uint64_t number_in(const InJson* object, std::string_view name) {
+  const InJson* found = member_of(object, name);
   return found != nullptr && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
-std::string text(const InJson* object, std::string_view name) {
-  const InJson* found = member(object, name);
+std::string text_in(const InJson* object, std::string_view name) {
+  const InJson* found = member_of(object, name);
   if (found == nullptr || !found->is_string()) return {};
   std::string value = found->get<std::string>().substr(0, text_bytes_max);
   std::replace_if(
@@ -69,24 +69,24 @@ std::string text(const InJson* object, std::string_view name) {
 }
 
 template <class Stats>
-void read(const InJson& document, std::span<const Row<Stats>> rows, Stats& stats) {
+void read_rows(const InJson& document, std::span<const Row<Stats>> rows, Stats& stats) {
   for (const Row<Stats>& row : rows)
-    stats.*row.value = number(member(&document, row.section), row.name);
+    stats.*row.value = number_in(member_of(&document, row.section), row.name);
 }
 
 PortFacts read_port(const InJson* object) {
   const auto flag = [object](std::string_view name) {
-    const InJson* found = member(object, name);
+    const InJson* found = member_of(object, name);
     return found != nullptr && found->is_boolean() && found->get<bool>();
   };
   const auto small = [object](std::string_view name) {
     constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
-    return static_cast<std::uint32_t>(std::min(number(object, name), most));
+    return static_cast<std::uint32_t>(std::min(number_in(object, name), most));
   };
   PortFacts port;
-  port.spec = text(object, "spec");
-  port.driver = text(object, "driver");
-  port.form = text(object, "form") == "fragments" ? TxForm::fragments : TxForm::linear;
+  port.spec = text_in(object, "spec");
+  port.driver = text_in(object, "driver");
+  port.form = text_in(object, "form") == "fragments" ? TxForm::fragments : TxForm::linear;
   port.mtu_bytes = small("mtu_bytes");
   port.queues = small("queues");
   port.max_fragments = small("max_fragments");
@@ -118,22 +118,22 @@ Result<ServerStatus> parse_document(std::string_view bytes) {
   const InJson document = InJson::parse(bytes, nullptr, false);
   if (!document.is_object())
     return no_document("what came is no JSON object; is it strictsend's statistics socket?");
-  const std::uint64_t version = number(&document, "version");
+  const std::uint64_t version = number_in(&document, "version");
   if (version == 0) return no_document("the document has no version; is it strictsend's?");
   if (version != document_version)
     return no_document("the document is of another version; use the server's own strictsend");
   ServerStatus status;
-  status.version = text(member(&document, "program"), "version");
-  status.port = read_port(member(&document, "port"));
-  read(document, process_rows(), status.process);
-  read(document, engine_rows(), status.engine);
-  read(document, server_rows(), status.server);
-  const InJson* queues = member(&document, "queues");
+  status.version = text_in(member_of(&document, "program"), "version");
+  status.port = read_port(member_of(&document, "port"));
+  read_rows(document, process_rows(), status.process);
+  read_rows(document, engine_rows(), status.engine);
+  read_rows(document, server_rows(), status.server);
+  const InJson* queues = member_of(&document, "queues");
   if (queues != nullptr && queues->is_array()) {
     for (std::size_t i = 0; i < std::min(queues->size(), queues_max); ++i) {
       QueueStats& queue = status.queues.emplace_back();
       for (const Row<QueueStats>& row : queue_rows())
-        queue.*row.value = number(&(*queues)[i], row.name);
+        queue.*row.value = number_in(&(*queues)[i], row.name);
     }
   }
   return status;

@@ -7,6 +7,9 @@
 
 namespace strictsend::statistics {
 namespace {
+// Short names for the rows, in a scope of their own: other sources may be compiled together with
+// this one.
+namespace tables {
 
 using serve::ServerCounters;
 using P = ProcessFacts;
@@ -236,19 +239,20 @@ static_assert(std::size(server_table) == numbers_in<ServerCounters> -
                                              numbers_in<decltype(ServerCounters::refusals)>,
               "each member of ServerCounters has one row above, but for responses and refusals");
 
+}  // namespace tables
 }  // namespace
 
 std::span<const Row<ProcessFacts>> process_rows() {
-  return process_table;
+  return tables::process_table;
 }
 std::span<const Row<EngineStats>> engine_rows() {
-  return engine_table;
+  return tables::engine_table;
 }
 std::span<const Row<QueueStats>> queue_rows() {
-  return queue_table;
+  return tables::queue_table;
 }
-std::span<const Row<ServerCounters>> server_rows() {
-  return server_table;
+std::span<const Row<serve::ServerCounters>> server_rows() {
+  return tables::server_table;
 }
 
 }  // namespace strictsend::statistics
