@@ -29,6 +29,6 @@ constexpr unsigned document_version = 1;
 /// Reads one again, but for `responses` and `refusals`. Numbers that are not there are 0, for an
 /// older or newer server's; text is made fit for a terminal. EPROTO: it is no such document, or of
 /// another version.
-[[nodiscard]] Result<ServerStatus> parse_document(std::string_view text);
+[[nodiscard]] Result<ServerStatus> parse_document(std::string_view bytes);
 
 }  // namespace strictsend::statistics
