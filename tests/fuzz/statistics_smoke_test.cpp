@@ -59,7 +59,7 @@ TEST(StatisticsFuzz, what_is_good_is_accepted) {
 TEST(StatisticsFuzz, mutations_of_what_is_good_break_no_promise) {
   std::mt19937 random(1);
   int accepted = 0;
-  constexpr int rounds = 4'000;
+  constexpr int rounds = 1'000;
   for (int round = 0; round < rounds; ++round) {
     std::string input = round % 4 == 0 ? good_document() : good_metrics_request();
     input[0] = static_cast<char>((random() & 0xfeU) | (static_cast<unsigned char>(input[0]) & 1U));
@@ -81,12 +81,12 @@ TEST(StatisticsFuzz, the_longest_documents_are_read_in_one_go) {
   // Nesting, members and list items: what a slow parser would choke on.
   for (const char* piece : {"[", "{\"a\":", "[{},", "\"", "{\"a\":1},", "1,"}) {
     std::string text = "\2{\"version\":1,\"queues\":[";
-    while (text.size() < (1U << 20))
+    while (text.size() < (1U << 18))
       text += piece;
     EXPECT_FALSE(statistics_accept(text));
   }
   std::string many_members = "\2{\"version\":1";
-  for (int i = 0; i < 50'000; ++i)
+  for (int i = 0; i < 20'000; ++i)
     many_members += ",\"a" + std::to_string(i) + "\":1";
   EXPECT_TRUE(statistics_accept(many_members + "}"));
 }
