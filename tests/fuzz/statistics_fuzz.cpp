@@ -27,7 +27,7 @@ void expect_to_fit(const std::vector<std::string>& lines, top::Size size) {
   }
 }
 
-bool fuzz_document(std::string_view text, unsigned shape) {
+bool fuzz_document(std::string_view text, std::size_t shape) {
   const Result<ServerStatus> read = parse_document(text);
   if (!read) {
     STRICTSEND_ASSERT(read.error().errno_value != 0 && !read.error().hint.empty());

@@ -43,7 +43,7 @@ class Statistics : public Serve {
                                             "while block := s.recv(65536):\n"
                                             "    sys.stdout.buffer.write(block)\n",
                                             socket_path()});
-    const Json document = Json::parse(told.output, nullptr, false);
+    Json document = Json::parse(told.output, nullptr, false);
     EXPECT_TRUE(document.is_object()) << told.output;
     return document;
   }
@@ -68,8 +68,9 @@ class Statistics : public Serve {
         {"sh", "-c", STRICTSEND_PROGRAM " top --socket " + socket_path() + " " + arguments});
   }
   [[nodiscard]] Result<ChildProcess> story(const std::string& name) const {
-    return ChildProcess::spawn({"/usr/bin/python3", PEERS_DIRECTORY "/top_session.py", name,
-                                STRICTSEND_PROGRAM, socket_path()});
+    const std::string session = PEERS_DIRECTORY "/top_session.py";
+    return ChildProcess::spawn(
+        {"/usr/bin/python3", session, name, STRICTSEND_PROGRAM, socket_path()});
   }
   void expect_to_end_well(const std::string& name) const {
     auto playing = story(name);
