@@ -10,10 +10,12 @@
 #include "apps/demo/demo_command.hpp"
 #include "apps/doctor/doctor_command.hpp"
 #include "apps/serve/serve_command.hpp"
+#include "apps/top/top_command.hpp"
 
 int main(int argc, char** argv) {
   constexpr strictsend::cli::Command commands[] = {
       {"serve", "serve a directory over HTTP/1.1", strictsend::serve::run_serve},
+      {"top", "watch a running server", strictsend::top::run_top},
       {"conformance", "prove on a NIC, between two machines, that downloads are strict",
        strictsend::conformance::run_conformance},
       {"doctor", "say what this machine offers, what it lacks, and what mends it",

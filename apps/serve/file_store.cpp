@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <memory>
@@ -51,6 +52,7 @@ std::optional<Resolution> FileStore::find(const std::string& path) {
   Result<Resolution> frozen = freeze(*found, std::move(*file));
   // Whatever went wrong (a new version that does not fit, say), `load` can do more about it.
   if (!frozen) return std::nullopt;
+  files_found_.fetch_add(1, std::memory_order_relaxed);
   return std::move(*frozen);
 }
 
@@ -74,6 +76,7 @@ Resolution FileStore::load(const std::string& path) {
     Result<Resolution> frozen = file ? freeze(*found, *file) : tl::unexpected(file.error());
     if (frozen) {
       keep(identity, *file);
+      files_loaded_.fetch_add(1, std::memory_order_relaxed);
       return std::move(*frozen);
     }
     const bool may_try = is_want_of_room(frozen.error().errno_value) && !made_room_to_freeze;
@@ -127,7 +130,9 @@ void FileStore::keep(const FileIdentity& identity, const File& file) {
   if (by_identity_.contains(identity)) return;  // two requests loaded it; the handles share pages
   files_.push_front({identity, file});
   by_identity_.emplace(identity, files_.begin());
+  files_open_.store(std::min(files_.size(), config_.files_max), std::memory_order_relaxed);
   if (files_.size() <= config_.files_max) return;
+  files_dropped_.fetch_add(1, std::memory_order_relaxed);
   dropped = std::move(files_.back().file);
   by_identity_.erase(files_.back().identity);
   files_.pop_back();
@@ -148,13 +153,17 @@ bool FileStore::make_room(std::uint64_t bytes, const FileIdentity& not_this) {
       dropped.splice(dropped.end(), files_, file);
       file = next;
     }
+    files_open_.store(files_.size(), std::memory_order_relaxed);
   }
+  files_dropped_.fetch_add(dropped.size(), std::memory_order_relaxed);
   return !dropped.empty();
 }
 
-std::size_t FileStore::files_open() const {
-  const std::lock_guard lock(mutex_);
-  return files_.size();
+void FileStore::counts(ServerCounters& counters) const {
+  counters.files_open = files_open_.load(std::memory_order_relaxed);
+  counters.files_found = files_found_.load(std::memory_order_relaxed);
+  counters.files_loaded = files_loaded_.load(std::memory_order_relaxed);
+  counters.files_dropped = files_dropped_.load(std::memory_order_relaxed);
 }
 
 }  // namespace strictsend::serve

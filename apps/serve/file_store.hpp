@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -11,6 +12,7 @@
 
 #include "apps/http/stream.hpp"
 #include "apps/serve/file_resolver.hpp"
+#include "apps/serve/server_counters.hpp"
 #include <strictsend/engine.hpp>
 
 namespace strictsend::serve {
@@ -39,7 +41,8 @@ class FileStore {
   [[nodiscard]] http::Resolution current(const std::string& path);
 
   [[nodiscard]] const FileResolver& resolver() const { return resolver_; }
-  [[nodiscard]] std::size_t files_open() const;
+  /// Writes what it counts into its members of `counters`. Waits for nobody.
+  void counts(ServerCounters& counters) const;
 
  private:
   struct OpenFile {
@@ -57,7 +60,13 @@ class FileStore {
   const FileResolver resolver_;
   const StoreConfig config_;
 
-  mutable std::mutex mutex_;
+  // Statistics, in no order with anything else.
+  std::atomic<std::uint64_t> files_open_{0};
+  std::atomic<std::uint64_t> files_found_{0};
+  std::atomic<std::uint64_t> files_loaded_{0};
+  std::atomic<std::uint64_t> files_dropped_{0};
+
+  std::mutex mutex_;
   std::list<OpenFile> files_;  // by mutex_; latest asked for first
   std::map<FileIdentity, std::list<OpenFile>::iterator> by_identity_;  // by mutex_
 };

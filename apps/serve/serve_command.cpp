@@ -5,6 +5,8 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "apps/serve/connection.hpp"
 #include "apps/serve/progress.hpp"
 #include "apps/serve/serve_options.hpp"
+#include "apps/serve/serve_statistics.hpp"
 
 namespace strictsend::serve {
 namespace {
@@ -106,6 +109,8 @@ int serve(ServeOptions options) {
     if (!opened) return failed(opened.error());
     access_log = std::move(*opened);
   }
+  Result<StatisticsSockets> sockets = StatisticsSockets::make(options);
+  if (!sockets) return failed(sockets.error());
 
   Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
   if (!engine) return failed_to_start(engine.error(), options.engine);
@@ -131,11 +136,16 @@ int serve(ServeOptions options) {
   if (!server) return failed_to_start(server.error(), options.engine);
   progress.watch(**server);
 
+  const std::string told = sockets->description();
+  auto statistics = tell_statistics(std::move(*sockets), **engine, **server);
+  if (!statistics) return failed(statistics.error());
+
   fmt::print(
       "{}\n"
       "memory: at most {}: {} for the engine, fixed now, and up to {} for the requests of each "
       "connection\n",
       (*engine)->description(), size(bytes_max), size(engine_bytes), size(connection_bytes));
+  fmt::print("{}", told);
   for (const IpAddress& address : (*engine)->addresses())
     fmt::print("serving http://{}:{}/\n", to_url_host(address), port);
   std::fflush(stdout);

@@ -166,6 +166,18 @@ OPTIONS
         never waits for it: lines that it does not take for long are lost, and counted in
         a warning at the end. Default: none.
 
+    --stats-socket PATH
+        Tell statistics on a Unix socket at PATH: who connects gets one JSON document and
+        the end. strictsend top shows them. The socket's mode is 0660, and it belongs to
+        whom its directory belongs to. It takes the place of one that a killed server left
+        behind, and of nothing else, and is removed at the end. Default: none.
+
+    --metrics PORT|ADDRESS:PORT
+        Answer GET /metrics over HTTP for Prometheus, by the kernel's TCP, on a loopback
+        address of this machine: 127.0.0.1 unless ADDRESS is given; [::1]:9100. Everybody
+        on this machine may read it. PORT 0 takes one that is free; it is printed at the
+        start. Default: none.
+
     --log-level trace|debug|info|warn|error|critical|off
         What is logged, on standard error. info has a line for each response.
         Default: warn.
@@ -190,7 +202,11 @@ SIGNALS
 
     SIGUSR1 opens the access log's file again, after it was renamed.
 
-TELEMETRY
+STATISTICS
+    --stats-socket and --metrics tell the same numbers, which are listed in
+    docs/operations.md with those that deserve an alarm. A sample is told to everybody who
+    asks within a tenth of a second. Reading them costs the serving threads nothing.
+
     On dpdk, dpdk-telemetry.py shows /strictsend/list, and for each port NAME of it
     /strictsend/port,NAME, /strictsend/queue,NAME,N, /strictsend/device,NAME (the
     driver's extended statistics) and /strictsend/engine,NAME.

@@ -48,6 +48,8 @@ po::options_description described() {
                            "request-timeout",
                            "drain-timeout",
                            "access-log",
+                           "stats-socket",
+                           "metrics",
                            "log-level",
                            "pcap"})
     add(name, po::value<std::string>(), "");
@@ -135,6 +137,9 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("drain-timeout", cli::parse_duration,
                 [&](auto v) { options.server.drain_timeout = v; });
   reader.option("access-log", parse_path, [&](auto& v) { options.access_log_path = v; });
+  reader.option("stats-socket", parse_path, [&](auto& v) { options.stats_socket_path = v; });
+  reader.option("metrics", statistics::parse_loopback_endpoint,
+                [&](auto& v) { options.metrics = v; });
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include <tl/expected.hpp>
 
 #include "apps/serve/server.hpp"
+#include "apps/serve/statistics/listeners.hpp"
 #include <strictsend/engine.hpp>
 
 namespace strictsend::serve {
@@ -20,7 +22,9 @@ struct ServeOptions {
   EngineConfig engine;
   ServerConfig server;
   std::string log_level = "warn";
-  std::string access_log_path;  ///< empty: no log; "-": standard output
+  std::string access_log_path;    ///< empty: no log; "-": standard output
+  std::string stats_socket_path;  ///< empty: none
+  std::optional<statistics::LoopbackEndpoint> metrics;
 };
 
 /// The error is one sentence that names the option and what would be right.

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <mutex>
 #include <optional>
 #include <poll.h>
 #include <unordered_map>
@@ -63,7 +64,10 @@ class Server::Impl {
     stop_.signal();
   }
 
-  [[nodiscard]] const ServerCounters& counters() const { return counters_; }
+  [[nodiscard]] ServerCounters counters() const {
+    const std::lock_guard lock(published_mutex_);
+    return published_;
+  }
 
  private:
   Result<void> serve();
@@ -84,6 +88,7 @@ class Server::Impl {
   void take_uploads();
   void unblock();
   void tick();
+  void publish();
   [[nodiscard]] Connection* find(ConnectionId id);
 
   using Connections = std::unordered_map<ConnectionId, std::unique_ptr<Connection>, ConnectionHash>;
@@ -106,7 +111,7 @@ class Server::Impl {
   std::optional<Error> device_failure_;
   http::TimePoint drain_ends_;
   std::optional<http::TimePoint> grace_ends_;
-  ServerCounters counters_;
+  ServerCounters counters_;  // but for what others count: see publish
 
   Transfers transfers_;
   std::vector<ConnectionId> blocked_;
@@ -115,6 +120,9 @@ class Server::Impl {
   std::unique_ptr<UploadQueue> uploads_;  // likewise, and without PUT
   ConnectionContext context_;             // the connections', so of no use then either
   Connections connections_;
+
+  mutable std::mutex published_mutex_;  // held only to copy
+  ServerCounters published_;            // by published_mutex_
 };
 
 Result<void> Server::Impl::serve() {
@@ -126,6 +134,7 @@ Result<void> Server::Impl::serve() {
     take_uploads();
     unblock();
     tick();
+    publish();
     // Without it nothing is left to wait for.
     if (device_failure_) return tl::unexpected(*device_failure_);
   }
@@ -194,8 +203,22 @@ bool Server::Impl::finished() {
 void Server::Impl::let_go() {
   while (!connections_.empty())
     forget(connections_.begin());
+  publish();
   uploads_.reset();
   loader_.reset();
+}
+
+/// Once in a turn, so that who reads statistics sees numbers of one moment, and holds up nobody.
+void Server::Impl::publish() {
+  counters_.connections_open = connections_.size();
+  counters_.connections_blocked = blocked_.size();
+  counters_.responses_open = transfers_.size();
+  if (loader_ != nullptr) loader_->store().counts(counters_);
+  if (uploads_ != nullptr) uploads_->counts(counters_);
+  if (config_.access_log != nullptr)
+    counters_.access_log_lines_lost = config_.access_log->lines_lost();
+  const std::lock_guard lock(published_mutex_);
+  published_ = counters_;
 }
 
 void Server::Impl::conclude() {
@@ -205,6 +228,7 @@ void Server::Impl::conclude() {
       if (event.kind == Event::Kind::released) on_released(event);
     }
   }
+  publish();
 }
 
 void Server::Impl::take_engine_events() {
@@ -250,6 +274,7 @@ void Server::Impl::on_event(const Event& event) {
 void Server::Impl::on_accepted(const Event& event) {
   auto connection = std::make_unique<Connection>(context_, event, clock_, config_.limits);
   if (draining_) connection->session().drain();
+  ++counters_.connections_accepted;
   connections_.insert_or_assign(event.connection, std::move(connection));
 }
 
@@ -277,10 +302,9 @@ void Server::Impl::finish(const Transfer& transfer) {
   if (transfer.status < 200) return;  // not the answer yet
   if (result.error != 0)
     ++counters_.requests_cut;
-  else if (transfer.status < 400)
-    ++counters_.requests_ok;
   else
-    ++counters_.requests_refused;
+    count_response(counters_, transfer.method, transfer.status);
+  counters_.bytes_sent += result.bytes_sent;
   counters_.bytes_acked += result.bytes_acked;
   counters_.pages_preserved += result.pages_preserved;
   counters_.bytes_copied += result.bytes_copied;
@@ -374,7 +398,7 @@ void Server::conclude() {
 void Server::request_stop() noexcept {
   impl_->request_stop();
 }
-const ServerCounters& Server::counters() const {
+ServerCounters Server::counters() const {
   return impl_->counters();
 }
 

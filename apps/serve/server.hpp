@@ -12,6 +12,7 @@
 #include "apps/serve/access_log.hpp"
 #include "apps/serve/file_store.hpp"
 #include "apps/serve/observer.hpp"
+#include "apps/serve/server_counters.hpp"
 #include "apps/support/event_sources.hpp"
 #include <strictsend/engine.hpp>
 
@@ -33,17 +34,6 @@ struct ServerConfig {
   Observer* observer = nullptr;
   /// Called a few times a second on the server's thread, for a progress display.
   std::function<void()> on_tick;
-};
-
-/// What a server did in its life. Written by its thread; read in `on_tick`, and after `conclude`,
-/// when each request that was read is in exactly one of the first three.
-struct ServerCounters {
-  std::uint64_t requests_ok = 0;       ///< answered to the last byte, with a status below 400
-  std::uint64_t requests_refused = 0;  ///< answered with an error to the last byte
-  std::uint64_t requests_cut = 0;      ///< the connection ended before the response did, or began
-  std::uint64_t bytes_acked = 0;       ///< heads and files, as far as clients acknowledged them
-  std::uint64_t pages_preserved = 0;   ///< for responses that are finished
-  std::uint64_t bytes_copied = 0;      ///< likewise
 };
 
 /// An HTTP/1.1 server of one directory on an engine.
@@ -70,7 +60,9 @@ class Server {
   /// that were left.
   void conclude();
 
-  [[nodiscard]] const ServerCounters& counters() const;
+  /// As they were at the end of the server's last turn; any thread, at any time. After `conclude`
+  /// each request that was read is in exactly one of the first three.
+  [[nodiscard]] ServerCounters counters() const;
 
  private:
   class Impl;

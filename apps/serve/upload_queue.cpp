@@ -46,10 +46,12 @@ void UploadQueue::begin(ConnectionId connection, std::string path, http::Conditi
   upload->path = std::move(path);
   upload->conditions = std::move(conditions);
   uploads_[key_of(connection)] = std::move(upload);
+  ++counted_.uploads_begun;
   post(connection, [this](Upload& u) { return begin(u); });
 }
 
 void UploadQueue::write(ConnectionId connection, std::string bytes) {
+  counted_.uploads_bytes_received += bytes.size();
   post(connection, [bytes = std::move(bytes)](Upload& upload) -> UploadOutcome {
     const auto written = upload.file->write(bytes);
     if (!written) return tl::unexpected(written.error());
@@ -64,6 +66,7 @@ void UploadQueue::finish(ConnectionId connection) {
 void UploadQueue::abandon(ConnectionId connection) {
   auto node = uploads_.extract(key_of(connection));
   if (node.empty()) return;
+  ++counted_.uploads_abandoned;
   // Its file is taken back where that may wait for the disk.
   workers_.post([upload = std::move(node.mapped())]() mutable { upload.reset(); });
 }
@@ -75,10 +78,27 @@ std::vector<UploadQueue::Done> UploadQueue::take() {
     const std::lock_guard lock(mutex_);
     done.swap(done_);
   }
-  for (const Done& one : done)
-    if (!one.outcome || *one.outcome != UploadProgress::ready)
-      uploads_.erase(key_of(one.connection));
+  for (const Done& one : done) {
+    if (one.outcome && *one.outcome == UploadProgress::ready) continue;
+    // Whose connection went meanwhile was counted as abandoned.
+    if (uploads_.erase(key_of(one.connection)) > 0) ++count_of(one.outcome);
+  }
   return done;
+}
+
+std::uint64_t& UploadQueue::count_of(const UploadOutcome& outcome) {
+  if (!outcome) return counted_.uploads_refused;
+  return *outcome == UploadProgress::created ? counted_.uploads_created : counted_.uploads_replaced;
+}
+
+void UploadQueue::counts(ServerCounters& counters) const {
+  counters.uploads_begun = counted_.uploads_begun;
+  counters.uploads_open = uploads_.size();
+  counters.uploads_created = counted_.uploads_created;
+  counters.uploads_replaced = counted_.uploads_replaced;
+  counters.uploads_refused = counted_.uploads_refused;
+  counters.uploads_abandoned = counted_.uploads_abandoned;
+  counters.uploads_bytes_received = counted_.uploads_bytes_received;
 }
 
 UploadOutcome UploadQueue::begin(Upload& upload) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,7 @@
 
 #include "apps/http/upload.hpp"
 #include "apps/serve/file_store.hpp"
+#include "apps/serve/server_counters.hpp"
 #include "apps/serve/upload_file.hpp"
 #include "apps/serve/work_pool.hpp"
 #include "apps/support/event_sources.hpp"
@@ -42,6 +44,9 @@ class UploadQueue {
   [[nodiscard]] int fd() const { return wake_up_.fd(); }
   [[nodiscard]] std::vector<Done> take();
 
+  /// Writes what it counts into its members of `counters`.
+  void counts(ServerCounters& counters) const;
+
  private:
   /// One upload. After `begin` its steps alone use it, and no two run at once.
   struct Upload {
@@ -53,6 +58,7 @@ class UploadQueue {
 
   UploadQueue(FileStore& store, app::WakeUp wake_up);
   static Key key_of(ConnectionId id) { return {id.slot, id.generation}; }
+  [[nodiscard]] std::uint64_t& count_of(const http::UploadOutcome& outcome);
   template <class Step>
   void post(ConnectionId connection, Step step);
   [[nodiscard]] http::UploadOutcome begin(Upload& upload);
@@ -63,6 +69,7 @@ class UploadQueue {
   FileStore& store_;
   app::WakeUp wake_up_;
   std::map<Key, std::shared_ptr<Upload>> uploads_;  // the server's thread
+  ServerCounters counted_;                          // likewise
   std::mutex commit_mutex_;                         // from a condition's evaluation to its rename
   std::mutex mutex_;
   std::vector<Done> done_;  // by mutex_

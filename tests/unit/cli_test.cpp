@@ -135,6 +135,8 @@ TEST(ServeOptions, have_defaults_that_match_the_manual_page) {
   EXPECT_EQ(options->server.limits.request_timeout, 10s);
   EXPECT_EQ(options->server.drain_timeout, 10s);
   EXPECT_EQ(options->log_level, "warn");
+  EXPECT_EQ(options->stats_socket_path, "");
+  EXPECT_FALSE(options->metrics);
 }
 
 TEST(ServeOptions, are_all_understood) {
@@ -162,7 +164,11 @@ TEST(ServeOptions, are_all_understood) {
                               "--log-level",
                               "info",
                               "--pcap",
-                              "out.pcap"});
+                              "out.pcap",
+                              "--stats-socket",
+                              "/run/s.sock",
+                              "--metrics",
+                              "[::1]:9100"});
   ASSERT_TRUE(options) << options.error();
   EXPECT_EQ(options->server.port, 8080);
   EXPECT_EQ(options->engine.address, (Ipv4Address{192, 0, 2, 7}));
@@ -183,6 +189,10 @@ TEST(ServeOptions, are_all_understood) {
   EXPECT_EQ(options->server.drain_timeout, 0s);
   EXPECT_EQ(options->log_level, "info");
   EXPECT_EQ(options->engine.pcap_path, "out.pcap");
+  EXPECT_EQ(options->stats_socket_path, "/run/s.sock");
+  ASSERT_TRUE(options->metrics);
+  EXPECT_EQ(options->metrics->address, parse_ip_address("::1"));
+  EXPECT_EQ(options->metrics->port, 9100);
 }
 
 TEST(ServeOptions, a_mistake_is_named_with_its_option) {
@@ -213,6 +223,9 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--request-timeout", "x"}, "--request-timeout"},
            {{"--log-level", "loud"}, "trace, debug, info"},
            {{"--pcap", ""}, "pcap"},
+           {{"--stats-socket", ""}, "--stats-socket: the path is empty"},
+           {{"--metrics", "0.0.0.0:9100"}, "--metrics: 0.0.0.0 is not a loopback address"},
+           {{"--metrics", "here"}, "--metrics: \"here\" is no port"},
            {{"--colour", "red"}, "--colour"},
            {{"--por", "80"}, "--por"},
            {{"--port"}, "--port"},

@@ -179,6 +179,22 @@ TEST_F(ServerTest, serves_files_and_refusals_on_one_connection) {
   EXPECT_EQ(counters_.requests_ok, 2U);
   EXPECT_EQ(counters_.requests_refused, 1U);
   EXPECT_EQ(counters_.requests_cut, 0U);
+  EXPECT_EQ(counters_.files_loaded, 2U);
+  EXPECT_EQ(counters_.files_open, 2U);
+  EXPECT_EQ(counters_.connections_accepted, 1U);
+  EXPECT_EQ(counters_.connections_open, 0U);
+}
+
+TEST_F(ServerTest, tells_what_it_counts_to_other_threads_while_it_serves) {
+  start();
+  Client client;
+  client.say(get("/hello.txt")).hear();
+  wait_until([this] { return server_->counters().requests_ok == 1; });
+  const ServerCounters now = server_->counters();
+  EXPECT_EQ(now.connections_open, 1U);
+  EXPECT_EQ(now.responses_open, 0U);
+  EXPECT_EQ(now.bytes_sent, now.bytes_acked);
+  EXPECT_GT(now.bytes_sent, std::string("hello, world\n").size());
 }
 
 TEST_F(ServerTest, a_hot_file_is_loaded_once_and_a_changed_one_again) {
