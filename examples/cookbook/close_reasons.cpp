@@ -73,8 +73,8 @@ int main(int argc, char** argv) {
   // cookbook: limits
   strictsend::EngineConfig config;
   config.nic = argv[1];
-  config.cache_bytes = std::uint64_t{64} << 20;
-  config.spare_frames = 256;         // 1 MiB of old bytes; a sixteenth of the cache is usual
+  config.cache_bytes = std::uint64_t{20} << 20;  // a file of 16 MiB leaves little beside it
+  config.spare_frames = 256;         // 1 MiB kept for old bytes; a sixteenth of the cache is usual
   config.writer_wait_limit_ms = 10;  // then the send that holds most is given up
   config.idle_timeout_ms = 2000;     // a minute is usual
   // cookbook: end

@@ -444,7 +444,7 @@ TEST_F(Cookbook, own_device_runs_on_af_xdp_and_on_dpdk) {
   auto spawned = ChildProcess::spawn(command_of(
       "own_device",
       {"dpdk:net_af_packet0", std::to_string(server_port), file(), address() + "/30", "--no-huge",
-       "--no-pci", "--in-memory", "--vdev=net_af_packet0,iface=" + near + ",qpairs=1"}));
+       "--no-pci", "--file-prefix=" + near, "--vdev=net_af_packet0,iface=" + near + ",qpairs=1"}));
   ASSERT_TRUE(spawned) << spawned.error().message();
   server_.emplace(std::move(*spawned));
   expect_said("listening");
