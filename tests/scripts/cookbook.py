@@ -9,6 +9,8 @@ and holds what stands in that file between `// cookbook: REGION` and `// cookboo
     cookbook.py            complains of blocks that are not, of programs that the page does not show or the test
                            does not run, and of headings that the list at its top lacks
     cookbook.py --update   writes the blocks anew
+    cookbook.py --anchored PAGE
+                           prints a page with its headings' names as Doxygen takes them, which has none of its own
 """
 
 import pathlib
@@ -58,6 +60,10 @@ def update(text, read):
     return result, complaints
 
 
+def anchored(text):
+    return re.sub(r"^(##+) (.*)$", lambda found: f"{found[0]} {{#{anchor_of(found[2])}}}", text, flags=re.MULTILINE)
+
+
 def self_test():
     source = "a\n  // cookbook: x\n  one\n    two\n  // cookbook: end\n"
     assert region_of(source, "x") == "one\n  two\n"
@@ -70,11 +76,15 @@ def self_test():
     assert update(old.replace(" x ", " z "), lambda _: source)[1]
     assert update("```cpp\nfree\n```\n", lambda _: source)[1]
     assert update("<!-- examples/a.cpp x -->\n", lambda _: source)[1]
+    assert anchored("# A\n## B c\ntext\n") == "# A\n## B c {#b-c}\ntext\n"
     assert anchor_of("Sizes, limits: ESTALE") == "sizes-limits-estale"
 
 
 def main(arguments):
     self_test()
+    if arguments[:1] == ["--anchored"]:
+        sys.stdout.write(anchored(pathlib.Path(arguments[1]).read_text()))
+        return 0
     text = page.read_text()
     fresh, complaints = update(text, lambda path: (root / path).read_text())
     if arguments == ["--update"]:
