@@ -187,6 +187,26 @@ TEST_F(WritePathsTest, process_vm_writev_that_begins_after_the_freeze_is_caught)
   expect_caught(other_);
 }
 
+TEST_F(WritePathsTest, an_o_direct_read_that_is_in_flight_at_the_freeze_is_found_by_audit) {
+  touch_first_page();
+  const Bytes two = random_bytes(2 * page_bytes, 3);
+  put_file(disk_.path("two"), two);
+  const UniqueFd fd(::open(disk_.path("two").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (!fd.valid()) GTEST_SKIP() << "the build directory's file system has no O_DIRECT";
+  // Page by page it pins what it reads into, then gives the device all: a second page that faults
+  // holds it in between.
+  const UffdLab second(1);
+  std::thread reader([&] {
+    const iovec into[2] = {{span_.data(), page_bytes}, {second.mapping(), page_bytes}};
+    EXPECT_EQ(::preadv(fd.get(), into, 2, 0), 8192);
+  });
+  ASSERT_TRUE(second.wait_for_fault().has_value());
+  freeze();
+  second.install(0, false);
+  reader.join();
+  expect_found_by_audit();
+}
+
 TEST_F(WritePathsTest, process_vm_writev_that_pinned_before_the_freeze_is_found_by_audit) {
   touch_first_page();
   // It pins the target, then copies: a source that faults holds it in between.

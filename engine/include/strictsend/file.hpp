@@ -81,18 +81,23 @@ class STRICTSEND_API Snapshot {
 /// safe. docs/writes.md has each way of writing, what becomes of it, and the test that shows it.
 ///
 /// What is covered: writes through this class and through the mapping that `map` returns, by the
-/// CPU or by read(2) and O_DIRECT reads into it *that begin after the freeze*.
+/// CPU or by system calls that write there (read(2), recv(2), process_vm_writev(2), also with
+/// O_DIRECT or by io_uring) *that begin after the freeze*.
 ///
-/// What the kernel refuses: /proc/self/mem (EIO on a protected page), pwrite on the cache's memory
-/// (EPERM), a second mapping of it to write through (EPERM), and any access of a forked child,
-/// which does not inherit the mapping (SIGSEGV).
+/// What the kernel refuses: /proc/self/mem and ptrace(2) (EIO on a protected page), pwrite on the
+/// cache's memory (EPERM), a second mapping of it to write through (EPERM), and any access of a
+/// forked child, which does not inherit the mapping (SIGSEGV).
 ///
 /// What is not covered: DMA into the mapping that was pinned before a freeze (O_DIRECT or io_uring
-/// reads in flight, fixed buffers, RDMA), process_vm_writev into the mapping, which pins too, the
+/// reads in flight, fixed buffers, RDMA), a process_vm_writev in flight, which pins too, the
 /// address range after the application itself moved it with mremap (what it maps over it with
 /// MAP_FIXED is its own memory and no longer the file), and protection lifted with a userfaultfd of
 /// the application's own. Never do pinned I/O into a mapping; EngineConfig::audit finds those who
 /// do.
+///
+/// What other processes write to the file on the disk is never mixed into what is being sent, as
+/// far as its size and time stamps tell: `freeze` takes the new version or fails with ESTALE, and
+/// so do sends of a file that is read as it is sent.
 class STRICTSEND_API File {
  public:
   File() noexcept;             ///< of nothing: not valid
