@@ -78,8 +78,8 @@ inline void send_file_or_abort(strictsend::Engine& engine, strictsend::Connectio
 // cookbook: end
 
 // cookbook: signals
-/// SIGINT and SIGTERM as a descriptor. Made before the engine, so that its threads inherit the
-/// mask and none of them takes the signal.
+/// SIGINT and SIGTERM as a descriptor. Made before all threads of the program's own, so that they
+/// inherit the mask and none takes the signal; the engine's take none anyway.
 class StopSignals {
  public:
   StopSignals() {

@@ -66,8 +66,10 @@ std::string payloads_of(const std::string& recording, std::size_t header_bytes) 
   for (std::size_t at = 24; at + 16 <= all.size();) {
     std::uint32_t length = 0;
     std::memcpy(&length, all.data() + at + 8, sizeof length);
-    payloads += all.substr(at + 16 + header_bytes, length - header_bytes);
-    at += 16 + length;
+    at += 16;
+    if (length > header_bytes && length <= all.size() - at)
+      payloads += all.substr(at + header_bytes, length - header_bytes);
+    at += length;
   }
   return payloads;
 }
