@@ -70,6 +70,7 @@ class Downloads {
   }
   // cookbook: end
   void closed(strictsend::ConnectionId connection) { open_.erase(connection.slot); }
+  void drop_all() { open_.clear(); }
   [[nodiscard]] std::uint64_t put_off() const { return put_off_; }
 
  private:
@@ -106,11 +107,14 @@ int main(int argc, char** argv) {
   say("listening");
 
   Downloads downloads(engine, *file);
-  const int status = cookbook::serve(engine, signals, [&](const Event& event) {
-    if (event.kind == Event::Kind::accepted) downloads.begin(event.connection);
-    if (event.kind == Event::Kind::released) downloads.released(event);
-    if (event.kind == Event::Kind::closed) downloads.closed(event.connection);
-  });
+  const int status = cookbook::serve(
+      engine, signals,
+      [&](const Event& event) {
+        if (event.kind == Event::Kind::accepted) downloads.begin(event.connection);
+        if (event.kind == Event::Kind::released) downloads.released(event);
+        if (event.kind == Event::Kind::closed) downloads.closed(event.connection);
+      },
+      [&] { downloads.drop_all(); });
   say("put off %llu times", static_cast<unsigned long long>(downloads.put_off()));
   return status;
 }

@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   config.cache_bytes = std::uint64_t{20} << 20;  // a file of 16 MiB leaves little beside it
   config.spare_frames = 256;         // 1 MiB kept for old bytes; a sixteenth of the cache is usual
   config.writer_wait_limit_ms = 10;  // then the send that holds most is given up
-  config.idle_timeout_ms = 2000;     // a minute is usual
+  config.idle_timeout_ms = 5000;     // a minute is usual
   // cookbook: end
   auto opened = Engine::open(config);
   if (!opened) return give_up(opened.error());

@@ -34,6 +34,8 @@ class Keeper {
     return {};
   }
 
+  void drop() { kept_ = {}; }  // before the engine stops
+
   strictsend::Result<void> send_kept(strictsend::ConnectionId connection) {
     // A splice takes its snapshot away, so it gets another one of the same instant.
     auto again = kept_.part(0, to_the_end);
@@ -59,7 +61,7 @@ class Keeper {
  private:
   Engine& engine_;
   strictsend::File file_;
-  strictsend::Snapshot kept_;  // goes before the engine: it is declared after it in main
+  strictsend::Snapshot kept_;
   unsigned written_ = 0;
 };
 
@@ -94,19 +96,22 @@ int main(int argc, char** argv) {
   say("listening");
 
   std::map<std::uint32_t, std::string> pending;  // by the connection's slot
-  return cookbook::serve(engine, signals, [&](const Event& event) {
-    if (event.kind == Event::Kind::readable) {
-      const auto line =
-          cookbook::take_line(engine, event.connection, pending[event.connection.slot]);
-      if (!line) return;
-      if (auto sent = answer(keeper, event.connection, *line); !sent) {
-        give_up(sent.error());
-        (void)engine.abort(event.connection);
-      }
-    } else if (event.kind == Event::Kind::peer_closed) {
-      (void)engine.close(event.connection);
-    } else if (event.kind == Event::Kind::closed) {
-      pending.erase(event.connection.slot);
-    }
-  });
+  return cookbook::serve(
+      engine, signals,
+      [&](const Event& event) {
+        if (event.kind == Event::Kind::readable) {
+          const auto line =
+              cookbook::take_line(engine, event.connection, pending[event.connection.slot]);
+          if (!line) return;
+          if (auto sent = answer(keeper, event.connection, *line); !sent) {
+            give_up(sent.error());
+            (void)engine.abort(event.connection);
+          }
+        } else if (event.kind == Event::Kind::peer_closed) {
+          (void)engine.close(event.connection);
+        } else if (event.kind == Event::Kind::closed) {
+          pending.erase(event.connection.slot);
+        }
+      },
+      [&] { keeper.drop(); });
 }

@@ -104,8 +104,10 @@ class StopSignals {
 
 // cookbook: serve
 /// Hands every event to `handle` until a signal comes or the device is lost; the exit status.
-template <class Handle>
-int serve(strictsend::Engine& engine, const StopSignals& signals, Handle handle) {
+/// `drop_snapshots` is called before the engine is stopped, which waits for those that are held.
+template <class Handle, class Drop>
+int serve(strictsend::Engine& engine, const StopSignals& signals, Handle handle,
+          Drop drop_snapshots) {
   std::array<pollfd, 2> waiting{pollfd{engine.event_fd(), POLLIN, 0},
                                 pollfd{signals.fd(), POLLIN, 0}};
   while (waiting[1].revents == 0) {
@@ -119,6 +121,7 @@ int serve(strictsend::Engine& engine, const StopSignals& signals, Handle handle)
       }
     }
   }
+  drop_snapshots();
   const strictsend::EngineStats closing = engine.stop(1000);
   say("stopped: %llu snapshots and %llu pins left",
       static_cast<unsigned long long>(closing.snapshots_live),
@@ -126,6 +129,10 @@ int serve(strictsend::Engine& engine, const StopSignals& signals, Handle handle)
   return 0;
 }
 // cookbook: end
+template <class Handle>
+int serve(strictsend::Engine& engine, const StopSignals& signals, Handle handle) {
+  return serve(engine, signals, handle, [] {});
+}
 
 // cookbook: line
 /// Takes what the client sent, and returns its first line once that is complete.
