@@ -40,7 +40,7 @@ const char* reason_of(int error) {
     case ENETDOWN:
       return "the device went";
     default:
-      return std::strerror(error);  // the disk's
+      return std::strerror(error);
   }
 }
 // cookbook: end

