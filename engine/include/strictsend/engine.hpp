@@ -437,7 +437,8 @@ class STRICTSEND_API Engine {
 
   /// Stops taking connections, waits up to `drain_ms` for the splices to be released, resets the
   /// others, stops the device, releases every frame and detaches from the interface. Events can
-  /// still be polled, and files written and synced. Idempotent; any thread but the engine's.
+  /// still be polled, and files written and synced. Waits for snapshots that the application holds,
+  /// 10 s at most: drop them before. Idempotent; any thread but the engine's.
   ///
   /// If the device does not let go of its descriptors within 5 s, their frames are quarantined:
   /// counted in `frames_pinned`, never written nor used again, and kept, with the cache around
