@@ -27,6 +27,7 @@ int give_up(const strictsend::Error& error) {
   return 1;
 }
 
+// cookbook: send
 /// The heart of it: freeze the file now, hand the snapshot over, and say that nothing follows.
 strictsend::Result<void> send(Engine& engine, strictsend::DatagramFlowId flow,
                               strictsend::File& file) {
@@ -43,6 +44,7 @@ strictsend::Result<void> send(Engine& engine, strictsend::DatagramFlowId flow,
     return tl::unexpected(submitted.error());
   return engine.close(flow);  // after everything that was submitted
 }
+// cookbook: end
 
 }  // namespace
 

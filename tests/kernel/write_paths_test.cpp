@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -117,6 +120,93 @@ TEST_F(WritePathsTest, an_o_direct_read_that_begins_after_the_freeze_is_caught) 
   expect_caught(other_);
 }
 
+TEST_F(WritePathsTest, an_io_uring_read_that_begins_after_the_freeze_is_caught) {
+  touch_first_page();
+  io_uring ring{};
+  ASSERT_EQ(io_uring_queue_init(4, &ring, 0), 0);
+  freeze();
+  const UniqueFd fd(::open(disk_.path("other").c_str(), O_RDONLY | O_CLOEXEC));
+  io_uring_prep_read(io_uring_get_sqe(&ring), fd.get(), span_.data(), page_bytes, 0);
+  ASSERT_EQ(io_uring_submit(&ring), 1);
+  io_uring_cqe* cqe = nullptr;
+  ASSERT_EQ(io_uring_wait_cqe(&ring, &cqe), 0);
+  EXPECT_EQ(cqe->res, 4096);
+  io_uring_cqe_seen(&ring, cqe);
+  io_uring_queue_exit(&ring);
+  expect_caught(other_);
+}
+
+TEST_F(WritePathsTest, receiving_from_a_socket_into_it_is_caught) {
+  touch_first_page();
+  freeze();
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd near(ends[0]);
+  const UniqueFd far(ends[1]);
+  ASSERT_EQ(::send(near.get(), other_.data(), page_bytes, 0), 4096);
+  ASSERT_EQ(::recv(far.get(), span_.data(), page_bytes, MSG_WAITALL), 4096);
+  expect_caught(other_);
+}
+
+TEST_F(WritePathsTest, vmsplice_out_of_a_pipe_into_it_is_caught) {
+  touch_first_page();
+  freeze();
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd out(ends[0]);
+  const UniqueFd in(ends[1]);
+  ASSERT_EQ(::write(in.get(), other_.data(), page_bytes), 4096);
+  const iovec into{span_.data(), page_bytes};
+  ASSERT_EQ(::vmsplice(out.get(), &into, 1, 0), 4096);
+  expect_caught(other_);
+}
+
+TEST_F(WritePathsTest, mprotect_and_back_leaves_it_watched) {
+  touch_first_page();
+  freeze();
+  ASSERT_EQ(::mprotect(span_.data(), page_bytes, PROT_READ), 0);
+  ASSERT_EQ(::mprotect(span_.data(), page_bytes, PROT_READ | PROT_WRITE), 0);
+  std::memcpy(span_.data(), other_.data(), other_.size());
+  expect_caught(other_);
+}
+
+TEST_F(WritePathsTest, madvise_dontneed_leaves_it_watched) {
+  touch_first_page();
+  freeze();
+  ASSERT_EQ(::madvise(span_.data(), page_bytes, MADV_DONTNEED), 0);
+  std::memcpy(span_.data(), other_.data(), other_.size());
+  expect_caught(other_);
+}
+
+TEST_F(WritePathsTest, process_vm_writev_that_begins_after_the_freeze_is_caught) {
+  touch_first_page();
+  freeze();
+  const iovec from{other_.data(), page_bytes};
+  const iovec to{span_.data(), page_bytes};
+  ASSERT_EQ(::process_vm_writev(::getpid(), &from, 1, &to, 1, 0), 4096);
+  expect_caught(other_);
+}
+
+TEST_F(WritePathsTest, an_o_direct_read_that_is_in_flight_at_the_freeze_is_found_by_audit) {
+  touch_first_page();
+  const Bytes two = random_bytes(2 * page_bytes, 3);
+  put_file(disk_.path("two"), two);
+  const UniqueFd fd(::open(disk_.path("two").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (!fd.valid()) GTEST_SKIP() << "the build directory's file system has no O_DIRECT";
+  // Page by page it pins what it reads into, then gives the device all: a second page that faults
+  // holds it in between.
+  const UffdLab second(1);
+  std::thread reader([&] {
+    const iovec into[2] = {{span_.data(), page_bytes}, {second.mapping(), page_bytes}};
+    EXPECT_EQ(::preadv(fd.get(), into, 2, 0), 8192);
+  });
+  ASSERT_TRUE(second.wait_for_fault().has_value());
+  freeze();
+  second.install(0, false);
+  reader.join();
+  expect_found_by_audit();
+}
+
 TEST_F(WritePathsTest, process_vm_writev_that_pinned_before_the_freeze_is_found_by_audit) {
   touch_first_page();
   // It pins the target, then copies: a source that faults holds it in between.
@@ -141,6 +231,37 @@ TEST_F(WritePathsTest, proc_self_mem_is_refused) {
                      static_cast<off_t>(UffdLab::address(span_.data()))),
             -1);
   EXPECT_EQ(errno, EIO);
+  expect_refused();
+}
+
+TEST_F(WritePathsTest, a_debugger_that_pokes_is_refused) {
+  freeze();
+  const auto traced = static_cast<pid_t>(::syscall(SYS_gettid));
+  const pid_t debugger = ::fork();
+  ASSERT_GE(debugger, 0);
+  if (debugger == 0) {
+    int status = 0;
+    if (::ptrace(PTRACE_ATTACH, traced, nullptr, nullptr) != 0) ::_exit(100);
+    if (::waitpid(traced, &status, __WALL) != traced) ::_exit(101);
+    errno = 0;
+    const bool refused =
+        ::ptrace(PTRACE_POKEDATA, traced, static_cast<void*>(span_.data()), nullptr) == -1;
+    const int error = refused ? errno : 0;
+    ::ptrace(PTRACE_DETACH, traced, nullptr, nullptr);
+    ::_exit(error);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(debugger, &status, 0), debugger);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 100) GTEST_SKIP() << "a process may not trace its parent here";
+  EXPECT_EQ(WEXITSTATUS(status), EIO);
+  expect_refused();
+}
+
+TEST_F(WritePathsTest, punching_a_hole_through_it_is_refused) {
+  freeze();
+  EXPECT_EQ(::madvise(span_.data(), page_bytes, MADV_REMOVE), -1);
+  EXPECT_EQ(errno, EPERM);
   expect_refused();
 }
 

@@ -8,24 +8,9 @@ source=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../..
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-meson install -C "$build" --no-rebuild --quiet --destdir "$work/root"
-pc=$(find "$work/root" -name strictsend.pc)
-[ -n "$pc" ] || { echo "strictsend.pc was not installed"; exit 1; }
-export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR="$work/root"
-PKG_CONFIG_PATH=$(dirname "$pc")
-library=$(dirname "$(find "$work/root" -name libstrictsend.so)")
-
-cp "$source"/examples/*.cpp "$work"
+"$source/tests/scripts/build_examples.sh" "$build" "$work" "$source"/examples/*.cpp
 cd "$work"
-for example in *.cpp; do
-  # The flags are words on purpose.
-  # shellcheck disable=SC2046
-  g++ -std=c++20 -Wall -Wextra -Wpedantic -Werror "$example" -o "${example%.cpp}" \
-    $(pkg-config --cflags --libs strictsend)
-  echo "built $example against $(pkg-config --modversion strictsend)"
-done
-
-export LD_LIBRARY_PATH="$library"
+export LD_LIBRARY_PATH="$work/lib"
 expect() { # expect EXIT_CODE TEXT COMMAND…: it ends so, and says so
   local code=$1 text=$2 said status=0
   shift 2

@@ -14,7 +14,8 @@ packages_build=(g++ clang-14 lld meson ninja-build pkg-config python3 ccache git
   libexpected-dev libgtest-dev libgmock-dev liblwip-dev libdpdk-dev)
 # The guests' kernels, and a newer QEMU, are fetched apart and installed nowhere.
 packages_vm=(qemu-system-x86 busybox-static kmod zstd binutils procps curl iproute2 iputils-ping tshark)
-packages_test=("${packages_build[@]}" libclang-rt-14-dev util-linux
+packages_docs=(doxygen python3)
+packages_test=("${packages_build[@]}" "${packages_docs[@]}" libclang-rt-14-dev util-linux
   wget wrk ethtool nginx dpdk-dev python3-prometheus-client "${packages_vm[@]}")
 packages_demo=("${packages_build[@]}" curl iproute2 ethtool procps)
 packages_bench=("${packages_build[@]}" libbenchmark-dev curl iproute2 ethtool procps util-linux nginx

@@ -19,7 +19,7 @@ class SnapshotState;
 /// What a file was at one instant. Taken with a snapshot, it describes exactly the bytes of that
 /// snapshot.
 struct FileAttributes {
-  std::uint64_t size_bytes = 0;
+  std::uint64_t size_bytes = 0;  ///< of the whole file, not of the snapshot's range
   /// Nanoseconds since 1970. The backing file's mtime; once written through the engine, the instant
   /// of the freeze that first saw the write.
   std::int64_t mtime_ns = 0;
@@ -37,22 +37,32 @@ struct FileAttributes {
 /// at a time.
 class STRICTSEND_API Snapshot {
  public:
-  Snapshot() noexcept;
-  Snapshot(Snapshot&&) noexcept;
+  Snapshot() noexcept;            ///< of nothing: not valid
+  Snapshot(Snapshot&&) noexcept;  ///< the other is not valid any more
+  /// What this one was is given up, now or with the other.
+  /// \return *this
   Snapshot& operator=(Snapshot&&) noexcept;
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
-  ~Snapshot();
+  ~Snapshot();  ///< gives it up
 
+  /// \return whether it is of a file; the calls below are for such ones only (asserted)
   [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
-  [[nodiscard]] std::uint64_t offset() const noexcept;        ///< of the range in the file
-  [[nodiscard]] std::uint64_t length_bytes() const noexcept;  ///< of the range; 0 for an empty file
+  /// \return of the range in the file, in bytes
+  [[nodiscard]] std::uint64_t offset() const noexcept;
+  /// \return of the range; 0 for an empty file
+  [[nodiscard]] std::uint64_t length_bytes() const noexcept;
+  /// \return of the file at that instant; theirs as long as the snapshot is there
   [[nodiscard]] const FileAttributes& attributes() const noexcept;
 
   /// Another snapshot of the same instant: of [offset, offset + length) of the *file*, as far as
   /// this one covers it. The two do not need each other from then on, so that a range can be sent
   /// without keeping the rest, and several ranges are of one instant. Writes nothing, protects
-  /// nothing. ENOBUFS: too many snapshots are live. ECANCELED: this one was given up for a writer.
+  /// nothing.
+  /// \param offset in the file; not before this one's
+  /// \param length_bytes cut where this one ends
+  /// \return the other one; ENOBUFS: too many snapshots are live; ECANCELED: this one was given up
+  /// for a writer
   [[nodiscard]] Result<Snapshot> part(std::uint64_t offset, std::uint64_t length_bytes) const;
 
  private:
@@ -66,49 +76,82 @@ class STRICTSEND_API Snapshot {
 /// disk. The engine writes changes back when it is destroyed; a handle that outlives it can still
 /// read and write its memory, but not sync (ESHUTDOWN).
 ///
-/// What is covered: writes through this class and through the mapping that `map` returns, by the
-/// CPU or by read(2) and O_DIRECT reads into it *that begin after the freeze*.
+/// The mapping is a shared one of sealed memory (memfd_create(2), F_SEAL_FUTURE_WRITE of fcntl(2)),
+/// protected by userfaultfd(2), so that the kernel has a writer wait until its page's old bytes are
+/// safe. docs/writes.md has each way of writing, what becomes of it, and the test that shows it.
 ///
-/// What the kernel refuses: /proc/self/mem (EIO on a protected page), pwrite on the cache's memory
-/// (EPERM), a second mapping of it to write through (EPERM), and any access of a forked child,
-/// which does not inherit the mapping (SIGSEGV).
+/// What is covered: writes through this class and through the mapping that `map` returns, by the
+/// CPU or by system calls that write there (read(2), recv(2), process_vm_writev(2), also with
+/// O_DIRECT or by io_uring) *that begin after the freeze*.
+///
+/// What the kernel refuses: /proc/self/mem and ptrace(2) (EIO on a protected page), pwrite on the
+/// cache's memory (EPERM), a second mapping of it to write through (EPERM), and any access of a
+/// forked child, which does not inherit the mapping (SIGSEGV).
 ///
 /// What is not covered: DMA into the mapping that was pinned before a freeze (O_DIRECT or io_uring
-/// reads in flight, fixed buffers, RDMA), process_vm_writev into the mapping, which pins too, the
+/// reads in flight, fixed buffers, RDMA), a process_vm_writev in flight, which pins too, the
 /// address range after the application itself moved it with mremap (what it maps over it with
 /// MAP_FIXED is its own memory and no longer the file), and protection lifted with a userfaultfd of
 /// the application's own. Never do pinned I/O into a mapping; EngineConfig::audit finds those who
 /// do.
+///
+/// What other processes write to the file on the disk is never mixed into what is being sent, as
+/// far as its size and time stamps tell: `freeze` takes the new version or fails with ESTALE, and
+/// so do sends of a file that is read as it is sent.
 class STRICTSEND_API File {
  public:
-  File() noexcept;
-  File(const File&) noexcept;
-  File(File&&) noexcept;
+  File() noexcept;             ///< of nothing: not valid
+  File(const File&) noexcept;  ///< of the same file
+  File(File&&) noexcept;       ///< the other is not valid any more
+  /// \return *this, of the other's file
   File& operator=(const File&) noexcept;
+  /// \return *this, of what was the other's file
   File& operator=(File&&) noexcept;
-  ~File();
+  ~File();  ///< the last one lets the file become idle: it may leave the cache, and its mapping
+            ///< with it
 
+  /// \return whether it is of a file; the calls below are for such ones only (asserted)
   [[nodiscard]] bool valid() const noexcept { return impl_ != nullptr; }
+  /// \return as it is now, in bytes
   [[nodiscard]] std::uint64_t size_bytes() const;
 
-  /// Copies out; returns the bytes read, fewer only at the end of the file.
+  /// Copies out. Each page is read at one instant; freeze for more.
+  /// \param into where to; may be in a mapping
+  /// \param offset in the file
+  /// \return the bytes read, fewer only at the end of the file, or where a page cannot be read;
+  /// ESTALE, ESHUTDOWN, ENOBUFS or the disk's errors, of files that are not kept in memory
   Result<std::size_t> read(std::span<std::byte> into, std::uint64_t offset) const;
   /// Writes at `offset`, growing the file if need be. Submitted splices keep the old bytes. Each 4
   /// KiB page is written at one instant; a longer write is not one instant. Never waits for the
   /// network (see EngineConfig::writer_wait_limit_ms).
+  /// \param from what; may be in a mapping
+  /// \param offset in the file; what lies between its end and that becomes zeros
+  /// \return the bytes written, fewer where the rest failed; ENOBUFS: no room for the pages, or for
+  /// old bytes that a send needs; EFBIG: no file can be as long; of files that are not kept in
+  /// memory also what `read` says
   Result<std::size_t> write(std::span<const std::byte> from, std::uint64_t offset);
-  /// Writes at the end of the file; returns the offset at which the bytes now stand.
+  /// Writes at the end of the file: all of it or, on an error, nothing. Like `write` page by page:
+  /// what lies within one page is of one instant.
+  /// \param from what; may be in a mapping
+  /// \return the offset at which the bytes now stand; errors as of `write`
   Result<std::uint64_t> append(std::span<const std::byte> from);
+  /// Cuts the file, or lengthens it by zeros, at one instant. Submitted splices keep what they
+  /// have. \param size_bytes of the file from now on \return EBUSY: a send needs what would be cut
+  /// off, and not all of that is in memory; ENOBUFS as of `write`
   Result<void> truncate(std::uint64_t size_bytes);
 
   /// The file's one writable mapping, over its whole present size; every call returns a span of the
   /// same addresses. Stays valid until the last handle is gone. Bytes past the end of the file in
-  /// the last page read as zero and are not part of the file. Fails with ENOTSUP on kernels older
-  /// than 6.4 (no UFFDIO_CONTINUE_MODE_WP): there the methods above are the way to write.
+  /// the last page read as zero and are not part of the file.
+  /// \return the mapping, for any thread to load from and store to; ENOTSUP on kernels older
+  /// than 6.4 (no UFFDIO_CONTINUE_MODE_WP), where the methods above are the way to write; EFBIG:
+  /// the file is not kept in memory as a whole; ENOMEM: vm.max_map_count
   Result<std::span<std::byte>> map();
 
-  /// Writes what was changed back to the backing file, as one snapshot, and waits for it. Writers
-  /// do not wait.
+  /// Writes what was changed back to the backing file, as one snapshot, and waits for it
+  /// (fdatasync(2)). Writers do not wait. What fails stays changed, to be tried again.
+  /// \return EBADF: it was opened O_RDONLY only; ESTALE: another process changed the file on the
+  /// disk; EAGAIN: a writer needed the frames; ESHUTDOWN: the engine is gone; or the disk's errors
   Result<void> sync();
 
  private:
