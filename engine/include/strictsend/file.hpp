@@ -95,6 +95,11 @@ class STRICTSEND_API Snapshot {
 /// the application's own. Never do pinned I/O into a mapping; EngineConfig::audit finds those who
 /// do.
 ///
+/// Where the cache is full, pages that nobody sends and that the disk has leave the memory, mapped
+/// ones too, and come again when they are wanted: touching one waits for the disk. So a pinned page
+/// of a mapping (the above, and also writes from it: O_DIRECT, MSG_ZEROCOPY, vmsplice(2)) may by
+/// then be another file's.
+///
 /// What other processes write to the file on the disk is never mixed into what is being sent, as
 /// far as its size and time stamps tell: `freeze` takes the new version or fails with ESTALE, and
 /// so do sends of a file that is read as it is sent.
@@ -141,15 +146,19 @@ class STRICTSEND_API File {
   Result<void> truncate(std::uint64_t size_bytes);
 
   /// The file's one writable mapping, over its whole present size; every call returns a span of the
-  /// same addresses. Stays valid until the last handle is gone. Bytes past the end of the file in
-  /// the last page read as zero and are not part of the file.
+  /// same addresses. Stays valid until the last handle is gone; touching a page that is not in
+  /// memory and cannot be had any more (its disk fails, another process changed the file, the
+  /// engine is gone, or there was no room for ten seconds) raises SIGBUS, as in any mapped file.
+  /// Bytes past the end of the file in the last page read as zero and are not part of the file.
+  /// Brings the whole file into memory first, if some of it has left.
   /// \return the mapping, for any thread to load from and store to; ENOTSUP on kernels older
   /// than 6.4 (no UFFDIO_CONTINUE_MODE_WP), where the methods above are the way to write; EFBIG:
   /// the file is not kept in memory as a whole; ENOMEM: vm.max_map_count
   Result<std::span<std::byte>> map();
 
   /// Writes what was changed back to the backing file, as one snapshot, and waits for it
-  /// (fdatasync(2)). Writers do not wait. What fails stays changed, to be tried again.
+  /// (fdatasync(2)). Writers do not wait. What fails stays changed, to be tried again. The cache
+  /// does the same by itself where it needs room and finds nothing else.
   /// \return EBADF: it was opened O_RDONLY only; ESTALE: another process changed the file on the
   /// disk; EAGAIN: a writer needed the frames; ESHUTDOWN: the engine is gone; or the disk's errors
   Result<void> sync();
