@@ -170,10 +170,7 @@ class QueueLoop {
 
  private:
   static constexpr std::size_t burst = 64;
-  static constexpr std::size_t receive_bursts = 16;  ///< a turn at most
-  // Of one flow before the next one's turn; segments may be of many packets.
-  static constexpr int quantum_segments = 16;
-  static constexpr std::uint32_t quantum_bytes = 256 << 10;
+  static constexpr std::size_t receive_bursts = 16;            ///< a turn at most
   static constexpr std::size_t slots_kept_from_datagrams = 4;  ///< one in so many
 
   // The turn, in order.
