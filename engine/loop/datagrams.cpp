@@ -138,7 +138,10 @@ void QueueLoop::account_sent(SpliceOp& op, const udp::Slice& slice) {
 void QueueLoop::datagram_completed(SpliceOp& op, TxSlot& slot, nic::TxStatus status) {
   op.outstanding.completed(slot.datagram);
   // What lies below no writer need preserve.
-  if (op.snapshot != nullptr) cache_.advance(*op.snapshot, op.file_offset + op.complete_to(), now_);
+  if (op.snapshot != nullptr) {
+    cache_.advance(*op.snapshot, op.file_offset + op.complete_to(), now_);
+    set_frozen(op, op.file_bytes - op.complete_to());
+  }
   if (status == nic::TxStatus::sent) return;
   counters_.datagrams_dropped.add();
   ++op.result.datagrams_dropped;

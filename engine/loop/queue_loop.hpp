@@ -79,6 +79,8 @@ struct LoopCounters {
   Counter path_mtu_messages;           ///< of routers, about segments that are outstanding
   Counter payload_bytes_sent, payload_bytes_copied;
   Counter splices_released, splices_attached;
+  Counter frozen_bytes;              ///< gauge: of their snapshots, not acknowledged yet
+  Counter sends_failed_for_slowness;  ///< of peers that took less than tcp.progress_bytes_min
   Counter datagram_flows_open, datagrams_sent, datagrams_dropped;
   Counter datagram_splices_unreachable;
   Counter datagrams_refused;  ///< ICMP's "port unreachable" about ours
@@ -238,6 +240,8 @@ class QueueLoop {
   void carry_out(Flow& flow, std::uint32_t requests);
   void cancel_requested(Flow& flow);
   void acknowledge(Flow& flow, std::uint64_t acked_to);
+  /// So many bytes of its snapshot are still to be acknowledged.
+  void set_frozen(SpliceOp& op, std::uint64_t bytes);
   void finish_splice(SpliceOp& op, int error);
   void release_splice(SpliceOp& op);
   void end_flow(Flow& flow, int error);

@@ -78,7 +78,17 @@ struct EngineConfig {
   std::uint32_t spare_frames =
       0;  ///< kept for preserving pages; 0: 1/16 of the cache, at least 256
   std::uint32_t writer_wait_limit_ms =
-      100;  ///< longest wait of a writer for a spare frame; then a send is failed
+      100;  ///< longest wait of a writer for a spare frame; then sends are failed
+  /// What writers may make the guard keep of old pages, for all snapshots together. Sends are failed
+  /// from seven eighths of it on, first those that stand still (for writer_wait_limit_ms), then those
+  /// that hold most for the longest time without progress, and at the limit writers wait for that;
+  /// so a storm of writers leaves the files the rest of the cache. A page kept for several snapshots
+  /// counts once. 0: the spare frames and half of the other ones.
+  std::uint64_t preserved_bytes_max = 0;
+  /// The same for the splices of one connection or datagram flow: beyond it all of them are failed
+  /// that hold any, whoever else holds how much. A page counts for each snapshot that it is kept for.
+  /// 0: half of preserved_bytes_max, and at least the spare frames.
+  std::uint64_t preserved_bytes_per_connection_max = 0;
   bool audit =
       false;  ///< checksum pages at freeze, verify at release: finds uncovered writers; slow
 
@@ -121,7 +131,7 @@ struct Splice {
 };
 
 struct SpliceResult {
-  /// 0, or ECANCELED, ECONNRESET, ETIMEDOUT, ENOBUFS (chosen as victim), ENETDOWN, ESTALE
+  /// 0, or ECANCELED, ECONNRESET, ETIMEDOUT, ENOBUFS (given up for writers), ENETDOWN, ESTALE
   /// (another process changed the file before all of it was in memory), the disk's errors; of
   /// datagrams also EHOSTUNREACH (the next hop does not answer).
   int error = 0;
@@ -198,6 +208,8 @@ struct EngineStats {
   std::uint64_t datagrams_refused = 0;  ///< peers' "port unreachable", where the engine sees them
   std::uint64_t splices_submitted = 0;
   std::uint64_t splices_released = 0;
+  std::uint64_t frozen_bytes = 0;  ///< gauge: of submitted snapshots, not yet acknowledged
+                                   ///< (of datagrams: completed)
   // Where the engine owns the interface:
   std::uint64_t arp_requests_answered = 0;   ///< and IPv6's neighbour solicitations
   std::uint64_t echo_requests_answered = 0;  ///< pings
@@ -209,14 +221,18 @@ struct EngineStats {
   std::uint64_t pages_redirected = 0;   ///< frame under a descriptor: writer moved to a copy
   std::uint64_t pages_came_home = 0;
   std::uint64_t write_faults = 0;
-  std::uint64_t writer_waits = 0;  ///< faults that waited for a spare frame
+  std::uint64_t writer_waits = 0;  ///< for a spare frame, or for preserved_bytes_max
   std::uint64_t writer_stall_ns_max =
       0;  ///< gauge: the longest time from reading a fault to answering it
-  std::uint64_t sends_failed_for_writers = 0;  ///< victims
+  // Splices that were given up, by reason; sends_failed_for_disk is below.
+  std::uint64_t sends_failed_for_writers = 0;  ///< one had waited for writer_wait_limit_ms
+  std::uint64_t sends_failed_for_total_limit = 0;       ///< preserved_bytes_max
+  std::uint64_t sends_failed_for_connection_limit = 0;  ///< preserved_bytes_per_connection_max
+  std::uint64_t sends_failed_for_slowness = 0;          ///< min_progress_bytes
   std::uint64_t frames_total = 0;              ///< gauges, in frames of 4 KiB:
   std::uint64_t frames_free = 0;
   std::uint64_t frames_cached = 0;   ///< holding current pages of files
-  std::uint64_t frames_history = 0;  ///< holding old pages for snapshots
+  std::uint64_t frames_history = 0;  ///< holding old pages for snapshots (preserved_bytes_max)
   std::uint64_t frames_port = 0;     ///< headers and receive buffers
   std::uint64_t frames_pinned = 0;   ///< under descriptors (counted when asked: not for hot paths)
   std::uint64_t snapshots_live = 0;
