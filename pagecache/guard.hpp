@@ -23,9 +23,9 @@ namespace strictsend::pagecache {
 class CacheCore;
 
 /// The thread that stands between writers and snapshots: answers the faults of protected pages,
-/// collects the history that released and acknowledged snapshots leave, brings pages home, and gives
-/// up sends: those of a connection that holds more than it may, and when all together do, or a
-/// writer has waited too long for a frame, those that hold most without progress.
+/// collects the history that released and acknowledged snapshots leave, brings pages home, and
+/// gives up sends: those of a connection that holds more than it may, and when all together do, or
+/// a writer has waited too long for a frame, those that hold most without progress.
 ///
 /// One per cache. It takes files' locks, which are held for memory work only, and otherwise never
 /// waits for anything: not for the disk, not for the network, not for an engine thread. What it

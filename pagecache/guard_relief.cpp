@@ -84,8 +84,8 @@ void Guard::find_holders() {
     const std::scoped_lock lock(file->lock);
     for (SnapshotState* snapshot : file->live) {
       if (snapshot->pages_kept == 0) continue;
-      held_.push_back({snapshot->owner.load(std::memory_order_relaxed), snapshot,
-                       snapshot->pages_kept, 0});
+      held_.push_back(
+          {snapshot->owner.load(std::memory_order_relaxed), snapshot, snapshot->pages_kept, 0});
     }
   }
   std::ranges::stable_sort(held_, {}, &Held::owner);

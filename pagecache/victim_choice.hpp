@@ -19,9 +19,9 @@ struct Holder {
 
 /// Whose sends are given up when frames are wanted; none if nobody holds any.
 ///
-/// First those that have stood still for `still_after`, and of these as of the others who holds most
-/// frames for the longest time without progress, in frames times time: a fast one that holds much
-/// for the moment stays before a slow one that holds much for good. Of equals the first.
+/// First those that have stood still for `still_after`, and of these as of the others who holds
+/// most frames for the longest time without progress, in frames times time: a fast one that holds
+/// much for the moment stays before a slow one that holds much for good. Of equals the first.
 [[nodiscard]] std::optional<std::size_t> choose_victim(std::span<const Holder> holders, Time now,
                                                        Duration still_after);
 

@@ -79,7 +79,7 @@ struct LoopCounters {
   Counter path_mtu_messages;           ///< of routers, about segments that are outstanding
   Counter payload_bytes_sent, payload_bytes_copied;
   Counter splices_released, splices_attached;
-  Counter frozen_bytes;              ///< gauge: of their snapshots, not acknowledged yet
+  Counter frozen_bytes;               ///< gauge: of their snapshots, not acknowledged yet
   Counter sends_failed_for_slowness;  ///< of peers that took less than tcp.progress_bytes_min
   Counter datagram_flows_open, datagrams_sent, datagrams_dropped;
   Counter datagram_splices_unreachable;

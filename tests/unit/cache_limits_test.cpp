@@ -220,7 +220,8 @@ TEST_F(CacheLimits, the_counts_are_right_whatever_happens) {
         case 3:
           if (!snapshots.empty()) {
             SnapshotState* snapshot = snapshots[below(snapshots.size())];
-            advance(snapshot, std::min(snapshot->end_page, snapshot->covered_begin_page() + below(9)));
+            advance(snapshot,
+                    std::min(snapshot->end_page, snapshot->covered_begin_page() + below(9)));
           }
           break;
         case 4:  // so that writers are redirected, and pages come home out of the history
@@ -228,8 +229,9 @@ TEST_F(CacheLimits, the_counts_are_right_whatever_happens) {
             const SnapshotState* snapshot = snapshots[below(snapshots.size())];
             const std::uint64_t begin = snapshot->covered_begin_page();
             if (begin < snapshot->end_page)
-              pinned.push_back(pin(*core, *snapshot, static_cast<std::uint32_t>(
-                                                         begin + below(snapshot->end_page - begin))));
+              pinned.push_back(
+                  pin(*core, *snapshot,
+                      static_cast<std::uint32_t>(begin + below(snapshot->end_page - begin))));
           }
           break;
         case 5:

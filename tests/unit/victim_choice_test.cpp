@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "pagecache/victim_choice.hpp"
+
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "pagecache/preserved_limits.hpp"
-#include "pagecache/victim_choice.hpp"
 
 namespace strictsend::pagecache {
 namespace {
@@ -46,8 +47,8 @@ TEST(VictimChoice, takes_progress_a_moment_ahead_of_the_clock_for_progress_now) 
 
 TEST(VictimChoice, does_not_overflow) {
   const Holder forever{~std::uint64_t{0}, Time{}};
-  const auto chosen =
-      choose_victim(std::vector<Holder>{holder(1, seconds(1)), forever}, Time{1LL << 62}, still_after);
+  const auto chosen = choose_victim(std::vector<Holder>{holder(1, seconds(1)), forever},
+                                    Time{1LL << 62}, still_after);
   EXPECT_EQ(chosen, 1U);
 }
 
@@ -58,7 +59,8 @@ TEST(PreservedLimits, are_derived_where_they_are_not_given) {
   EXPECT_EQ(limits.frames_per_owner_max, 4000U);
   EXPECT_EQ(limits.look_above, 4000U);
   EXPECT_EQ(limits.look_every, 64U);
-  EXPECT_EQ(preserved_limits({}, 1000, 100).frames_per_owner_max, 1000U) << "the reserve is for use";
+  EXPECT_EQ(preserved_limits({}, 1000, 100).frames_per_owner_max, 1000U)
+      << "the reserve is for use";
 }
 
 TEST(PreservedLimits, are_what_was_asked_for) {

@@ -79,15 +79,15 @@ struct EngineConfig {
       0;  ///< kept for preserving pages; 0: 1/16 of the cache, at least 256
   std::uint32_t writer_wait_limit_ms =
       100;  ///< longest wait of a writer for a spare frame; then sends are failed
-  /// What writers may make the guard keep of old pages, for all snapshots together. Sends are failed
-  /// from seven eighths of it on, first those that stand still (for writer_wait_limit_ms), then those
-  /// that hold most for the longest time without progress, and at the limit writers wait for that;
-  /// so a storm of writers leaves the files the rest of the cache. A page kept for several snapshots
-  /// counts once. 0: the spare frames and half of the other ones.
+  /// What writers may make the guard keep of old pages, for all snapshots together. Sends are
+  /// failed from seven eighths of it on, first those that stand still (for writer_wait_limit_ms),
+  /// then those that hold most for the longest time without progress, and at the limit writers wait
+  /// for that; so a storm of writers leaves the files the rest of the cache. A page kept for
+  /// several snapshots counts once. 0: the spare frames and half of the other ones.
   std::uint64_t preserved_bytes_max = 0;
   /// The same for the splices of one connection or datagram flow: beyond it all of them are failed
-  /// that hold any, whoever else holds how much. A page counts for each snapshot that it is kept for.
-  /// 0: half of preserved_bytes_max, and at least the spare frames.
+  /// that hold any, whoever else holds how much. A page counts for each snapshot that it is kept
+  /// for. 0: half of preserved_bytes_max, and at least the spare frames.
   std::uint64_t preserved_bytes_per_connection_max = 0;
   bool audit =
       false;  ///< checksum pages at freeze, verify at release: finds uncovered writers; slow
@@ -225,11 +225,11 @@ struct EngineStats {
   std::uint64_t writer_stall_ns_max =
       0;  ///< gauge: the longest time from reading a fault to answering it
   // Splices that were given up, by reason; sends_failed_for_disk is below.
-  std::uint64_t sends_failed_for_writers = 0;  ///< one had waited for writer_wait_limit_ms
+  std::uint64_t sends_failed_for_writers = 0;           ///< one had waited for writer_wait_limit_ms
   std::uint64_t sends_failed_for_total_limit = 0;       ///< preserved_bytes_max
   std::uint64_t sends_failed_for_connection_limit = 0;  ///< preserved_bytes_per_connection_max
   std::uint64_t sends_failed_for_slowness = 0;          ///< min_progress_bytes
-  std::uint64_t frames_total = 0;              ///< gauges, in frames of 4 KiB:
+  std::uint64_t frames_total = 0;                       ///< gauges, in frames of 4 KiB:
   std::uint64_t frames_free = 0;
   std::uint64_t frames_cached = 0;   ///< holding current pages of files
   std::uint64_t frames_history = 0;  ///< holding old pages for snapshots (preserved_bytes_max)
