@@ -28,10 +28,11 @@ class CacheLimits : public ::testing::Test {
     EXPECT_TRUE(core->settle(seconds(20))) << "something leaked";
     core->shutdown();
   }
-  void make(std::uint64_t pages, std::uint32_t spares, CacheConfig config = {}) {
+  void make(std::uint64_t pages, std::uint32_t spares, CacheConfig config = {},
+            std::uint64_t free_pages = 0) {
     CacheTuning tuning;
     tuning.progress_clock = [this] { return Time{now_ns.load()}; };
-    core = make_core(pages, spares, config, tuning);
+    core = make_core(pages + free_pages, spares, config, tuning);
     ASSERT_NE(core, nullptr);
     file = make_file(*core, pages, a);
     ASSERT_NE(file, nullptr);
@@ -74,6 +75,13 @@ class CacheLimits : public ::testing::Test {
         kept += changer.keeps_for(page, snapshot->epoch) ? 1U : 0U;
       ASSERT_EQ(snapshot->pages_kept, kept);
     }
+  }
+  /// Cuts the file and makes it as long as it was, with zeros.
+  void cut_to(std::uint64_t pages) {
+    FileEdit edit(*file);
+    const std::uint64_t before = edit.pages();
+    edit.shrink(pages);
+    ASSERT_TRUE(edit.grow(before).has_value());
   }
   std::uint64_t frames_kept() const { return core->stats().frames_history; }
 
@@ -191,15 +199,25 @@ TEST_F(CacheLimits, a_page_got_over_is_progress_and_less_is_none) {
   EXPECT_EQ(snapshot->progress_ns.load(), now_ns.load());
 }
 
+TEST_F(CacheLimits, what_a_truncation_leaves_to_snapshots_counts_and_may_pass_the_limit) {
+  make(64, 64, limited(40, 40), 64);
+  SnapshotState* snapshot = freeze(0);
+  cut_to(4);
+  EXPECT_EQ(core->stats().writer_waits, 0U);
+  let_guard_look();
+  EXPECT_TRUE(snapshot->revoked.load());
+  EXPECT_EQ(frames_kept(), 0U);
+}
+
 TEST_F(CacheLimits, the_counts_are_right_whatever_happens) {
   constexpr std::uint32_t pages = 32;
   for (std::uint32_t seed = 1; seed <= (testing::sanitized ? 3 : 20); ++seed) {
-    make(pages, 512);
+    make(pages, 512, {}, 1024);
     std::mt19937 random(seed);
     const auto below = [&random](std::uint64_t n) { return random() % n; };
     std::vector<FrameIndex> pinned;
     for (int i = 0; i < 600; ++i) {
-      switch (below(8)) {
+      switch (below(9)) {
         case 0:
           if (snapshots.size() < 20) freeze(1 + below(5));
           break;
@@ -239,6 +257,9 @@ TEST_F(CacheLimits, the_counts_are_right_whatever_happens) {
             core->unpin(pinned.back());
             pinned.pop_back();
           }
+          break;
+        case 6:
+          cut_to(4 + below(pages - 4));
           break;
         default:
           api_write(*file, static_cast<std::uint32_t>(below(pages)), b);
