@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t file_pages = 512;
 constexpr std::size_t file_bytes = file_pages * page_bytes;
 constexpr std::uint16_t slow_count = 100;
-constexpr std::uint16_t fast_count = 6;
+constexpr std::uint16_t fast_count = 10;
 constexpr std::uint16_t first_slow_port = 10'000;
 constexpr std::uint16_t first_fast_port = 20'000;
 /// A slow one has read no more when all is over.
@@ -50,15 +50,16 @@ class SlowReaders {
   SlowReadersReport run() {
     if (report_.violation || !map_file()) return report_;
     last_write_at_ = engine_.now();
-    // The fast ones come one after the other while the slow ones come in.
+    // The fast ones come one after the other while the slow ones come in, for as long as the writer
+    // needs to go over the file five times: from the first time on there is too much to keep.
     for (std::uint16_t i = 0; i < slow_count; ++i) {
       SimClient::Options slow;
       slow.port = static_cast<std::uint16_t>(first_slow_port + i);
       slow.window_bytes = 4096;
       slow.reads_bytes_per_s = 1024;
       clients_.push_back(&engine_.connect(slow));
-      engine_.run_for(microseconds(100 + static_cast<std::int64_t>(random_() % 200)));
-      if (i % (slow_count / fast_count) == 0 && fast_started_ < fast_count) {
+      engine_.run_for(microseconds(500 + static_cast<std::int64_t>(random_() % 1000)));
+      if (i % (slow_count / fast_count) == 0) {
         SimClient::Options fast;
         fast.port = static_cast<std::uint16_t>(first_fast_port + fast_started_++);
         clients_.push_back(&engine_.connect(fast));
