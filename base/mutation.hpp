@@ -32,6 +32,7 @@ enum class Mutation : std::uint8_t {
   evict_under_descriptor,         ///< a page's frame goes to others though a descriptor is on it
   evict_in_plain_sight,           ///< a mapping goes on showing a frame that is another's
   show_what_is_read,              ///< a mapping shows a frame, unprotected, that snapshots read
+  collect_without_revoking,       ///< a victim's frames are taken, and its sender is not told
   load_whatever_is_there,         ///< pages are read without a look at whether the file was changed
   release_at_tx_completion,       ///< engine: bytes are given up when sent, not when acknowledged
   release_under_descriptor,       ///< engine: bytes are given up at ACK though a descriptor is out

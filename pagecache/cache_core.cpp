@@ -124,6 +124,8 @@ CacheCore::CacheCore(const CacheConfig& config, const CacheTuning& tuning, Arena
       allocator_(frames_, memo_, audit_.get(), FrameIndex{1 + config.port_frames},
                  FrameIndex{static_cast<std::uint32_t>(arena_.frames()) - config.spare_frames},
                  FrameIndex{static_cast<std::uint32_t>(arena_.frames())}, tuning.free_order),
+      preserved_limits_(
+          pagecache::preserved_limits(config, config.spare_frames, allocator_.file_frames())),
       snapshots_(config.snapshots_max),
       wants_(std::move(wants_fd)),
       uffd_(std::move(uffd)),
@@ -276,6 +278,16 @@ void CacheCore::needs_upkeep(CachedFile& file) {
   guard_->add(file.shared_from_this());
 }
 
+void CacheCore::one_more_is_kept() {
+  if (counters_.frames_history.fetch_add(1, std::memory_order_relaxed) <
+      preserved_limits_.look_above)
+    return;
+  if (kept_since_look_.fetch_add(1, std::memory_order_relaxed) + 1 < preserved_limits_.look_every)
+    return;
+  kept_since_look_.store(0, std::memory_order_relaxed);
+  guard_->hurry();
+}
+
 CacheStats CacheCore::stats() const {
   const auto load = [](const std::atomic<std::uint64_t>& counter) {
     return counter.load(std::memory_order_relaxed);
@@ -288,6 +300,8 @@ CacheStats CacheCore::stats() const {
   stats.writer_waits = load(counters_.writer_waits);
   stats.writer_stall_ns_max = load(counters_.writer_stall_ns_max);
   stats.sends_failed_for_writers = load(counters_.victims);
+  stats.sends_failed_for_connection_limit = load(counters_.sends_failed_for_connection_limit);
+  stats.sends_failed_for_total_limit = load(counters_.sends_failed_for_total_limit);
   stats.frames_total = allocator_.total();
   stats.frames_free = allocator_.free_frames();
   stats.frames_cached = load(counters_.frames_cached);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,6 +25,7 @@
 #include "pagecache/mapping.hpp"
 #include "pagecache/page_cache.hpp"
 #include "pagecache/page_wants.hpp"
+#include "pagecache/preserved_limits.hpp"
 #include "pagecache/snapshot.hpp"
 #include "pagecache/userfaultfd.hpp"
 
@@ -36,6 +38,8 @@ struct CacheTuning {
   FrameAllocator::Order free_order = FrameAllocator::Order::fifo;
   std::uint64_t lone_pages_max = 0;  ///< 0: from vm.max_map_count
   Duration guard_tick = milliseconds(1);
+  /// What senders' progress is measured by; none: the monotonic clock. Any thread.
+  std::function<Time()> progress_clock;
 };
 
 /// Counters behind CacheStats. Any thread adds, relaxed.
@@ -46,7 +50,9 @@ struct CoreCounters {
   std::atomic<std::uint64_t> write_faults{0};
   std::atomic<std::uint64_t> writer_waits{0};
   std::atomic<std::uint64_t> writer_stall_ns_max{0};
-  std::atomic<std::uint64_t> victims{0};
+  std::atomic<std::uint64_t> victims{0};  ///< for writers that had waited
+  std::atomic<std::uint64_t> sends_failed_for_connection_limit{0};
+  std::atomic<std::uint64_t> sends_failed_for_total_limit{0};
   std::atomic<std::uint64_t> audit_failures{0};
   std::atomic<std::uint64_t> pages_loaded{0};  ///< one by one, not with their file
   std::atomic<std::uint64_t> pages_evicted{0};
@@ -174,6 +180,18 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
     return counters_.pages_scattered.load(std::memory_order_relaxed) < lone_pages_max_ / 2 &&
            has_room_for_redirect();
   }
+  [[nodiscard]] const PreservedLimits& preserved_limits() const { return preserved_limits_; }
+  /// No further page can be kept before the guard has given up a send. Writers of several files at
+  /// one moment may go one each beyond it, and what a truncation leaves to snapshots counts too.
+  [[nodiscard]] bool keeps_all_it_may() const {
+    return counters_.frames_history.load(std::memory_order_relaxed) >= preserved_limits_.frames_max;
+  }
+  /// A frame more is in the history: counts it, and tells the guard when it is time to look.
+  void one_more_is_kept();
+  /// By the clock of SnapshotState::progress_ns.
+  [[nodiscard]] Time progress_now() const {
+    return tuning_.progress_clock ? tuning_.progress_clock() : monotonic_now();
+  }
   /// The guard looks after the file's history and pages away from now on. Under the file's lock.
   void needs_upkeep(CachedFile& file);
   [[nodiscard]] Guard& guard() { return *guard_; }
@@ -198,6 +216,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   ChecksumMemo memo_;
   std::unique_ptr<FrameAudit> audit_;
   FrameAllocator allocator_;
+  const PreservedLimits preserved_limits_;
+  std::atomic<std::uint64_t> kept_since_look_{0};
   SnapshotPool snapshots_;
   CoreCounters counters_;
   SpareWaiters spare_waiters_;

@@ -68,7 +68,10 @@ std::byte* FileEdit::writable(PageIndex page) {
       waiting.emplace(core.spare_waiters());
       deadline = monotonic_now() + core.config().writer_wait_limit * wait_limits_max;
       core.counters().writer_waits.fetch_add(1, std::memory_order_relaxed);
-      core.guard().wake_if_idle();
+      if (core.keeps_all_it_may())
+        core.guard().hurry();
+      else
+        core.guard().wake_if_idle();
     }
     core.pin_blindly(kept);  // so that it stays in memory
     file_.lock.unlock();

@@ -13,6 +13,7 @@
 #include "pagecache/audit.hpp"
 #include "pagecache/cache_core.hpp"
 #include "pagecache/guard.hpp"
+#include "pagecache/page_changer.hpp"
 
 // The freeze, on the submitting thread: make the range's protection complete and register the
 // snapshot inside one critical section of the file, so that no fault is answered in between.
@@ -102,7 +103,7 @@ void refresh_attributes(CachedFile& file, bool protection) {
 
 /// Of what there is, [0, size).
 void set_range(SnapshotState& snapshot, std::uint64_t size, std::uint64_t offset,
-               std::uint64_t length_bytes) {
+               std::uint64_t length_bytes, Time now) {
   snapshot.offset = std::min(offset, size);
   snapshot.end_offset = snapshot.offset + std::min(length_bytes, size - snapshot.offset);
   snapshot.collected_page = snapshot.offset >> page_shift;
@@ -113,10 +114,21 @@ void set_range(SnapshotState& snapshot, std::uint64_t size, std::uint64_t offset
   snapshot.revoked.store(false, std::memory_order_relaxed);
   snapshot.failure.store(0, std::memory_order_relaxed);
   snapshot.pages_preserved.store(0, std::memory_order_relaxed);
-  snapshot.progress_ns.store(monotonic_now().ns, std::memory_order_relaxed);
+  snapshot.progress_ns.store(now.ns, std::memory_order_relaxed);
+  snapshot.owner.store(0, std::memory_order_relaxed);
+  snapshot.pages_kept = 0;
   snapshot.ahead_page.store(0, std::memory_order_relaxed);
   snapshot.wanted_page.store(no_page, std::memory_order_relaxed);
   snapshot.ahead_count = 0;
+}
+
+/// Of a snapshot of a past instant, for which pages may be in the history already.
+void count_kept(CacheCore& core, CachedFile& file, SnapshotState& snapshot) {
+  const PageChanger changer(core, file);
+  const std::uint64_t end = std::min(snapshot.end_page, file.has_history.size());
+  for (std::uint64_t page = file.has_history.next(snapshot.collected_page, end); page < end;
+       page = file.has_history.next(page + 1, end))
+    snapshot.pages_kept += changer.keeps_for(page, snapshot.epoch) ? 1U : 0U;
 }
 
 void register_snapshot(CachedFile& file, SnapshotState& snapshot) {
@@ -173,7 +185,7 @@ Result<SnapshotState*> CacheCore::part(const SnapshotState& of, std::uint64_t of
   snapshot->file = of.file;
   snapshot->epoch = of.epoch;
   snapshot->attributes = of.attributes;
-  set_range(*snapshot, of.end_offset, std::max(offset, of.offset), length_bytes);
+  set_range(*snapshot, of.end_offset, std::max(offset, of.offset), length_bytes, progress_now());
   bool revoked = false;
   {
     const std::scoped_lock lock(of.file->lock);
@@ -195,6 +207,7 @@ Result<SnapshotState*> CacheCore::part(const SnapshotState& of, std::uint64_t of
                       live.begin(), live.end(), of.epoch,
                       [](std::uint64_t epoch, const SnapshotState* s) { return epoch < s->epoch; }),
                   snapshot);
+      count_kept(*this, *of.file, *snapshot);
     }
   }
   if (!revoked) return snapshot;
@@ -236,7 +249,8 @@ Result<SnapshotState*> CacheCore::freeze_range(const std::shared_ptr<CachedFile>
     const std::scoped_lock lock(file->lock);
     // The instant: from here to the end of the block no fault of this file is answered, so no write
     // that the snapshot has depends on one that it has not.
-    set_range(*snapshot, file->size_bytes.load(std::memory_order_relaxed), offset, length_bytes);
+    set_range(*snapshot, file->size_bytes.load(std::memory_order_relaxed), offset, length_bytes,
+              progress_now());
     refresh_attributes(*file, config_.protect);
     snapshot->attributes = file->attributes;
     const std::uint64_t begin = snapshot->collected_page;

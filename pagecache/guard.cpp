@@ -156,6 +156,7 @@ void Guard::answer(const uffd_msg& message, Time since) {
     core_.counters().writer_waits.fetch_add(1, std::memory_order_relaxed);
     waiting_faults_.push_back(std::move(fault));
     work_.fetch_add(1);
+    if (core_.keeps_all_it_may()) hurry_.store(true);  // what helps is its own to do
   }
 }
 

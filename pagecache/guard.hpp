@@ -16,14 +16,16 @@
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "pagecache/cached_file.hpp"
+#include "pagecache/victim_choice.hpp"
 
 namespace strictsend::pagecache {
 
 class CacheCore;
 
 /// The thread that stands between writers and snapshots: answers the faults of protected pages,
-/// collects the history that released and acknowledged snapshots leave, brings pages home, and when
-/// a writer has waited too long for a frame, gives up the snapshot that holds most.
+/// collects the history that released and acknowledged snapshots leave, brings pages home, and
+/// gives up sends: those of a connection that holds more than it may, and when all together do, or
+/// a writer has waited too long for a frame, those that hold most without progress.
 ///
 /// One per cache. It takes files' locks, which are held for memory work only, and otherwise never
 /// waits for anything: not for the disk, not for the network, not for an engine thread. What it
@@ -78,11 +80,26 @@ class Guard {
   bool look_after_files();
   bool collect_acknowledged(CachedFile& file);
   bool bring_home(CachedFile& file);
-  void collect_range(CachedFile& file, std::uint64_t begin, std::uint64_t end);
+  /// Returns how many frames that set free.
+  std::uint64_t collect_range(CachedFile& file, std::uint64_t begin, std::uint64_t end);
   void verify(CachedFile& file, const SnapshotState& snapshot, std::uint64_t begin,
               std::uint64_t end);
+
+  // Giving up sends (guard_relief.cpp).
+  struct Held {
+    std::uint64_t owner = 0;
+    SnapshotState* snapshot = nullptr;
+    std::uint64_t pages = 0;
+    std::size_t holder = 0;  ///< among holders_
+  };
+  void keep_limits(Time now);
   void relieve_writers(Time now);
-  [[nodiscard]] SnapshotState* choose_victim(Time now);
+  [[nodiscard]] std::uint64_t frames_kept() const;
+  void find_holders();
+  [[nodiscard]] const Held& first_held_of(std::size_t holder) const;
+  /// Both return how many frames that set free, if only once no descriptor is on them.
+  std::uint64_t give_up(std::size_t holder, std::atomic<std::uint64_t>& counter);
+  std::uint64_t revoke(SnapshotState& snapshot);
 
   CacheCore& core_;
   UniqueFd wake_fd_;
@@ -99,6 +116,8 @@ class Guard {
   std::deque<WaitingFault> waiting_faults_;
   std::vector<SnapshotState*> still_queued_;  // finished, but in the loader's list
   Time last_victim_;
+  std::vector<Held> held_;  // as found last, by holder
+  std::vector<Holder> holders_;
 
   std::thread thread_;
 };

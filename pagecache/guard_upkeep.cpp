@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 
 #include "pagecache/audit.hpp"
@@ -34,6 +33,7 @@ bool Guard::tick() {
   put_back_dequeued();
   worked = look_after_files() || worked;
   worked = core_.allocator().reap_waiting() != 0 || worked;
+  keep_limits(core_.progress_now());
   retry_waiting_faults();
   core_.spare_waiters().frames_may_be_free();
   relieve_writers(monotonic_now());
@@ -58,6 +58,7 @@ void Guard::finish(SnapshotState& snapshot) {
     const std::scoped_lock lock(file->lock);
     verify(*file, snapshot, snapshot.collected_page, snapshot.end_page);
     std::erase(file->live, &snapshot);
+    snapshot.pages_kept = 0;
   }
   collect_range(*file, snapshot.collected_page, snapshot.end_page);
   still_queued_.push_back(&snapshot);
@@ -73,19 +74,21 @@ void Guard::put_back_dequeued() {
   });
 }
 
-void Guard::collect_range(CachedFile& file, std::uint64_t begin, std::uint64_t end) {
+std::uint64_t Guard::collect_range(CachedFile& file, std::uint64_t begin, std::uint64_t end) {
+  std::uint64_t freed = 0;
   while (begin < end) {
     {
       const std::scoped_lock lock(file.lock);
       PageChanger changer(core_, file);
       for (std::uint64_t budget = pages_per_lock; budget != 0; --budget) {
         begin = file.has_history.next(begin, end);
-        if (begin >= end || begin >= file.has_history.size()) return;
-        changer.collect(begin++);
+        if (begin >= end || begin >= file.has_history.size()) return freed;
+        freed += changer.collect(begin++);
       }
     }
     answer_faults();
   }
+  return freed;
 }
 
 bool Guard::look_after_files() {
@@ -133,6 +136,7 @@ bool Guard::collect_acknowledged(CachedFile& file) {
           verify(file, *snapshot, from, upto);
           snapshot->collected_page = upto;
           if (page < begin) {
+            if (changer.keeps_for(page, snapshot->epoch)) --snapshot->pages_kept;
             changer.collect(page);
             --budget;
             worked = true;
@@ -179,71 +183,6 @@ void Guard::verify(CachedFile& file, const SnapshotState& snapshot, std::uint64_
       core_.counters().audit_failures.fetch_add(1, std::memory_order_relaxed);
     }
   }
-}
-
-void Guard::relieve_writers(Time now) {
-  Time since = Time::never();
-  for (const WaitingFault& fault : waiting_faults_)
-    since = std::min(since, fault.since);
-  if (const auto api_since = core_.spare_waiters().waiting_since())
-    since = std::min(since, *api_since);
-  if (since == Time::never()) {
-    core_.writers_wait_for_device().store(false, std::memory_order_relaxed);
-    return;
-  }
-  const Duration limit = core_.config().writer_wait_limit;
-  if (now - std::max(since, last_victim_) < limit) return;
-
-  last_victim_ = now;
-  SnapshotState* victim = choose_victim(now);
-  // Null: all frames are under descriptors, and the device has to finish, or be stopped.
-  core_.writers_wait_for_device().store(victim == nullptr, std::memory_order_relaxed);
-  if (victim == nullptr) return;
-  const std::shared_ptr<CachedFile> file = victim->file;
-  {
-    const std::scoped_lock lock(file->lock);
-    // Before any pin of its pages is read (seq_cst): a sender that pins later sees it.
-    victim->revoked.store(true, std::memory_order_seq_cst);
-    verify(*file, *victim, victim->collected_page, victim->end_page);
-    victim->audit_sums.clear();
-    std::erase(file->live, victim);
-  }
-  core_.counters().victims.fetch_add(1, std::memory_order_relaxed);
-  collect_range(*file, victim->collected_page, victim->end_page);
-  core_.allocator().reap_waiting();
-  core_.spare_waiters().frames_may_be_free();
-  retry_waiting_faults();
-}
-
-SnapshotState* Guard::choose_victim(Time now) {
-  std::unordered_map<SnapshotState*, std::uint64_t> held;
-  for (const auto& file : files_) {
-    const std::scoped_lock lock(file->lock);
-    const std::uint64_t size = file->has_history.size();
-    for (std::uint64_t page = file->has_history.next(0, size); page < size;
-         page = file->has_history.next(page + 1, size)) {
-      const PageEntry& entry = file->table[PageIndex{static_cast<std::uint32_t>(page)}];
-      for (FrameIndex node{entry.history.load(std::memory_order_relaxed)}; node != no_frame;) {
-        const FrameIndex older{core_.frames()[node].older.load(std::memory_order_relaxed)};
-        const std::uint64_t hi = core_.frames()[node].bound.load(std::memory_order_relaxed);
-        const std::uint64_t lo =
-            older == no_frame ? 0 : core_.frames()[older].bound.load(std::memory_order_relaxed);
-        for (SnapshotState* snapshot : file->live) {
-          if (snapshot->epoch >= lo && snapshot->epoch < hi && snapshot->covers(page))
-            ++held[snapshot];
-        }
-        node = older;
-      }
-    }
-  }
-  // First those that stand still, then those that hold most.
-  const auto rank = [&](const std::pair<SnapshotState* const, std::uint64_t>& candidate) {
-    const Time progress{candidate.first->progress_ns.load(std::memory_order_relaxed)};
-    return std::pair(now - progress >= core_.config().writer_wait_limit, candidate.second);
-  };
-  const auto worst = std::max_element(
-      held.begin(), held.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-  return worst == held.end() ? nullptr : worst->first;
 }
 
 }  // namespace strictsend::pagecache

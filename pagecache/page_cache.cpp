@@ -108,6 +108,14 @@ void PageCache::advance(SnapshotState& snapshot, std::uint64_t file_offset, Time
   advance_snapshot(snapshot, file_offset, now);
 }
 
+void PageCache::belongs_to(SnapshotState& snapshot, std::uint64_t owner) {
+  snapshot.owner.store(owner, std::memory_order_relaxed);
+}
+
+void PageCache::turn_has_come(SnapshotState& snapshot, Time now) {
+  snapshot.progress_ns.store(now.ns, std::memory_order_relaxed);
+}
+
 std::uint64_t PageCache::frame_sum(FrameIndex frame, std::uint32_t offset, std::uint32_t length) {
   CacheCore& core = *impl_->core;
   const std::span<const std::byte, page_bytes> bytes(core.arena().dma(frame), page_bytes);

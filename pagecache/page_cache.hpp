@@ -28,6 +28,11 @@ struct CacheConfig {
   /// Larger files are not kept as a whole: their pages come when they are wanted. 0: all the cache.
   std::uint64_t whole_file_bytes_max = 0;
   Duration writer_wait_limit = milliseconds(100);
+  /// Old pages that snapshots of one owner (`belongs_to`) may keep, and all together; beyond that
+  /// sends are given up. 0: the spare frames and half of the others; and half of that, or all the
+  /// spare frames if they are more, for one owner.
+  std::uint64_t preserved_bytes_per_owner_max = 0;
+  std::uint64_t preserved_bytes_max = 0;
   bool protect = true;  ///< false only to measure or show what protection is for
   bool audit = false;
 };
@@ -41,6 +46,8 @@ struct CacheStats {
   std::uint64_t writer_waits = 0;
   std::uint64_t writer_stall_ns_max = 0;
   std::uint64_t sends_failed_for_writers = 0;
+  std::uint64_t sends_failed_for_connection_limit = 0;
+  std::uint64_t sends_failed_for_total_limit = 0;
   std::uint64_t frames_total = 0;
   std::uint64_t frames_free = 0;
   std::uint64_t frames_cached = 0;
@@ -113,9 +120,14 @@ class PageCache {
   void unpin(FrameIndex frame);
   /// For the deliberate errors of base/mutation.hpp alone: pins without looking what is there.
   void pin_blindly(FrameIndex frame);
-  /// Everything below this offset in the file is acknowledged and will not be read again. `now`
-  /// counts as progress.
+  /// Everything below this offset in the file is acknowledged and will not be read again. It counts
+  /// as progress, made `now`, if it is past the end of a page.
   void advance(SnapshotState& snapshot, std::uint64_t file_offset, Time now);
+  /// Whose send the snapshot is now: those with the same word, which is not 0, share one limit of
+  /// preserved pages, and are given up together.
+  void belongs_to(SnapshotState& snapshot, std::uint64_t owner);
+  /// What was sent before it is acknowledged: from now on it is itself expected to get on.
+  void turn_has_come(SnapshotState& snapshot, Time now);
   /// Bytes [offset, offset+length) of a frame that the caller has pinned, as an Internet checksum;
   /// memoised per frame.
   [[nodiscard]] std::uint64_t frame_sum(FrameIndex frame, std::uint32_t offset,

@@ -41,6 +41,13 @@ bool is_pinned(const FrameTable& frames, FrameIndex frame) {
   return frames[frame].pins.load(std::memory_order_seq_cst) != 0;
 }
 
+/// The first of the live snapshots with this epoch or a later one.
+std::vector<SnapshotState*>::const_iterator first_live(const CachedFile& file,
+                                                       std::uint64_t epoch) {
+  return std::lower_bound(file.live.begin(), file.live.end(), epoch,
+                          [](const SnapshotState* s, std::uint64_t e) { return s->epoch < e; });
+}
+
 std::uint64_t newest_bound(const FrameTable& frames, const PageEntry& entry) {
   const FrameIndex newest{entry.history.load(std::memory_order_relaxed)};
   return newest == no_frame ? 0 : frames[newest].bound.load(std::memory_order_relaxed);
@@ -53,6 +60,7 @@ struct PageChanger::Preserving {
   std::uint64_t page = 0;
   Writer writer = Writer::fault;
   PageEntry& entry;
+  bool needed = false;  ///< its old bytes, by a snapshot
   FrameIndex spare = no_frame;
   FrameIndex old = no_frame;
 };
@@ -71,12 +79,14 @@ bool PageChanger::interval_needed(std::uint64_t page, std::uint64_t lo, std::uin
     return !live.empty() && live.back()->epoch >= lo && live.back()->epoch < hi &&
            live.back()->covers(page);
   }
-  auto it = std::lower_bound(live.begin(), live.end(), lo,
-                             [](const SnapshotState* s, std::uint64_t e) { return s->epoch < e; });
-  for (; it != live.end() && (*it)->epoch < hi; ++it) {
+  for (auto it = first_live(file_, lo); it != live.end() && (*it)->epoch < hi; ++it) {
     if ((*it)->covers(page)) return true;
   }
   return false;
+}
+
+bool PageChanger::keeps_for(std::uint64_t page, std::uint64_t epoch) const {
+  return newest_bound(core_.frames(), entry_of(file_, page)) > epoch;
 }
 
 void PageChanger::copy_page(FrameIndex from, FrameIndex to) const {
@@ -90,18 +100,30 @@ void PageChanger::push_history(std::uint64_t page, FrameIndex frame) {
   node.older.store(entry.history.load(std::memory_order_relaxed), std::memory_order_release);
   node.bound.store(file_.epoch, std::memory_order_release);
   entry.history.store(frame.value, std::memory_order_release);
-  core_.counters().frames_history.fetch_add(1, std::memory_order_relaxed);
+  core_.one_more_is_kept();
   file_.has_history.set(page);
   for (auto it = file_.live.rbegin(); it != file_.live.rend() && (*it)->epoch >= oldest_new; ++it) {
+    if (page < (*it)->collected_page || page >= (*it)->end_page) continue;
+    ++(*it)->pages_kept;
     if ((*it)->covers(page)) (*it)->pages_preserved.fetch_add(1, std::memory_order_relaxed);
   }
   core_.needs_upkeep(file_);
 }
 
-void PageChanger::unlink(PageEntry& entry, std::atomic<std::uint32_t>& link, FrameIndex node) {
+void PageChanger::unlink(std::uint64_t page, std::atomic<std::uint32_t>& link, FrameIndex node) {
+  PageEntry& entry = entry_of(file_, page);
+  const bool newest = &link == &entry.history;
   mark(entry);
   link.store(core_.frames()[node].older.load(std::memory_order_relaxed), std::memory_order_release);
   unmark(entry);
+  // Who would have read it and does not need to any more. Where there is a newer one, that is what
+  // such a snapshot would read now.
+  if (newest) {
+    const std::uint64_t hi = core_.frames()[node].bound.load(std::memory_order_relaxed);
+    for (auto it = first_live(file_, newest_bound(core_.frames(), entry));
+         it != file_.live.end() && (*it)->epoch < hi; ++it)
+      if (page >= (*it)->collected_page && page < (*it)->end_page) --(*it)->pages_kept;
+  }
   core_.counters().frames_history.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -113,9 +135,9 @@ bool PageChanger::make_writable(std::uint64_t page, Writer writer) {
     file_.dirty.set(page);
     return true;
   }
-  Preserving run{page, writer, entry};
+  Preserving run{page, writer, entry, needed(page)};
   const FrameIndex current = current_of(entry);
-  PreserveEvent event = examined(needed(page), is_pinned(core_.frames(), current));
+  PreserveEvent event = examined(run.needed, is_pinned(core_.frames(), current));
   PreserveState state;
   while (state.phase != PreservePhase::done) {
     const PreserveStep next = step(state, event);
@@ -136,6 +158,7 @@ PreserveEvent PageChanger::perform(Preserving& run, PreserveAction action) {
   PageEntry& entry = run.entry;
   switch (action) {
     case PreserveAction::take_spare:
+      if (run.needed && core_.keeps_all_it_may()) return PreserveEvent::spare_refused;
       run.spare = core_.allocator().take_spare();
       return run.spare == no_frame ? PreserveEvent::spare_refused : PreserveEvent::spare_taken;
     case PreserveAction::copy_to_spare:
@@ -217,7 +240,8 @@ void PageChanger::lift(std::uint64_t page) {
   if (!mutation_active(Mutation::stale_sticky_bit)) file_.unprotected.set(page);
 }
 
-bool PageChanger::move_home_out_of_history(PageEntry& entry) {
+bool PageChanger::move_home_out_of_history(std::uint64_t page) {
+  PageEntry& entry = entry_of(file_, page);
   const FrameTable& frames = core_.frames();
   std::atomic<std::uint32_t>* link = &entry.history;
   while (link->load(std::memory_order_relaxed) != entry.home) {
@@ -229,7 +253,7 @@ bool PageChanger::move_home_out_of_history(PageEntry& entry) {
   if (mutation_active(Mutation::home_exposes_snapshot_frame)) {
     // Takes the frame from its snapshots; the list stays whole, so that the error is a torn
     // snapshot and not a walk that never ends.
-    unlink(entry, *link, home);
+    unlink(page, *link, home);
     return true;
   }
   const FrameIndex copy = core_.allocator().take_spare();
@@ -255,7 +279,9 @@ bool PageChanger::come_home(std::uint64_t page) {
   const FrameIndex home{entry.home};
   const FrameIndex away = current_of(entry);
   if (is_pinned(core_.frames(), home)) return false;
-  if (!move_home_out_of_history(entry)) return false;
+  if (!move_home_out_of_history(page)) return false;
+  // It would leave its frame away to the history.
+  if (core_.keeps_all_it_may() && needed(page)) return false;
 
   const bool was_protected = !file_.unprotected.test(page);
   if (is_mapped(page) && !was_protected && file_.mapping->protect(page, 1) != 0) return false;
@@ -288,10 +314,11 @@ bool PageChanger::come_home(std::uint64_t page) {
   return true;
 }
 
-void PageChanger::collect(std::uint64_t page) {
+std::uint64_t PageChanger::collect(std::uint64_t page) {
   PageEntry& entry = entry_of(file_, page);
   const FrameTable& frames = core_.frames();
   std::atomic<std::uint32_t>* link = &entry.history;
+  std::uint64_t unlinked = 0;
   for (FrameIndex node{link->load(std::memory_order_relaxed)}; node != no_frame;
        node = FrameIndex{link->load(std::memory_order_relaxed)}) {
     const FrameIndex older{frames[node].older.load(std::memory_order_relaxed)};
@@ -302,10 +329,12 @@ void PageChanger::collect(std::uint64_t page) {
       link = &frames[node].older;
       continue;
     }
-    unlink(entry, *link, node);
+    unlink(page, *link, node);
+    ++unlinked;
     if (node.value != entry.home) core_.allocator().retire(node);
   }
   if (entry.history.load(std::memory_order_relaxed) == 0) file_.has_history.clear(page);
+  return unlinked;
 }
 
 void PageChanger::drop(std::uint64_t page) {

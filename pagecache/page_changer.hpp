@@ -33,8 +33,8 @@ class PageChanger {
   /// Brings a page that is away back to its own frame. False: not now.
   [[nodiscard]] bool come_home(std::uint64_t page);
 
-  /// Unlinks history that no live snapshot needs any more.
-  void collect(std::uint64_t page);
+  /// Unlinks history that no live snapshot needs any more; returns how many frames.
+  std::uint64_t collect(std::uint64_t page);
 
   /// Takes the page from the file; snapshots keep its bytes. It is not mapped any more.
   void drop(std::uint64_t page);
@@ -57,6 +57,8 @@ class PageChanger {
   [[nodiscard]] bool needed(std::uint64_t page) const;
   /// Does a live snapshot with lo <= epoch < hi cover the page?
   [[nodiscard]] bool interval_needed(std::uint64_t page, std::uint64_t lo, std::uint64_t hi) const;
+  /// Does a snapshot of this epoch read the page out of the history?
+  [[nodiscard]] bool keeps_for(std::uint64_t page, std::uint64_t epoch) const;
 
  private:
   struct Preserving;
@@ -68,9 +70,9 @@ class PageChanger {
   void copy_page(FrameIndex from, FrameIndex to) const;
   void push_history(std::uint64_t page, FrameIndex frame);
   /// Takes the node that `link` names out of the page's history.
-  void unlink(PageEntry& entry, std::atomic<std::uint32_t>& link, FrameIndex node);
+  void unlink(std::uint64_t page, std::atomic<std::uint32_t>& link, FrameIndex node);
   /// Replaces the home frame in the history by a copy, so that the page can come home.
-  [[nodiscard]] bool move_home_out_of_history(PageEntry& entry);
+  [[nodiscard]] bool move_home_out_of_history(std::uint64_t page);
   [[nodiscard]] bool is_mapped(std::uint64_t page) const {
     return file_.mapping != nullptr && page < file_.mapping->pages() && !file_.hidden.test(page);
   }

@@ -55,8 +55,12 @@ class SnapshotState {
   std::atomic<bool> revoked{false};
   /// Why, if not for a writer (errno). Written before `revoked`.
   std::atomic<int> failure{0};
-  /// The last `advance`, for choosing a victim. Writer: the engine thread (relaxed).
+  /// When its begin last got over the end of a page, or its turn came, for choosing a victim.
+  /// Writer: the engine thread (relaxed).
   std::atomic<std::int64_t> progress_ns{0};
+  /// Whose send it is, once it has been submitted: a connection, mostly; 0: nobody's. Writer: the
+  /// engine thread (relaxed).
+  std::atomic<std::uint64_t> owner{0};
   /// Writer: whoever holds the file's lock (relaxed).
   std::atomic<std::uint64_t> pages_preserved{0};
 
@@ -73,7 +77,10 @@ class SnapshotState {
   std::uint32_t ahead_count = 0;  ///< how far at a time; the engine thread's
 
   // --- The guard's, under the file's lock.
-  std::uint64_t collected_page = 0;       ///< history below it was collected for this snapshot
+  std::uint64_t collected_page = 0;  ///< history below it was collected for this snapshot
+  /// Pages from there to the end that it reads out of the history; each is one frame, which others
+  /// may read too. PageChanger counts, and whoever moves `collected_page`.
+  std::uint64_t pages_kept = 0;
   std::vector<std::uint64_t> audit_sums;  ///< of the range's pages at the freeze; empty: no audit
   std::uint64_t audit_first_page = 0;
   /// In the list of released snapshots (written by the releaser before its push).
@@ -83,9 +90,12 @@ class SnapshotState {
 /// Everything below `file_offset` will not be read again. The engine thread that sends the
 /// snapshot.
 inline void advance_snapshot(SnapshotState& snapshot, std::uint64_t file_offset, Time now) {
-  snapshot.progress_ns.store(now.ns, std::memory_order_relaxed);
-  if (file_offset > snapshot.begin_offset.load(std::memory_order_relaxed))
-    snapshot.begin_offset.store(file_offset, std::memory_order_release);
+  const std::uint64_t before = snapshot.begin_offset.load(std::memory_order_relaxed);
+  if (file_offset <= before) return;
+  // What sets no frame free is no progress.
+  if (file_offset >> page_shift != before >> page_shift)
+    snapshot.progress_ns.store(now.ns, std::memory_order_relaxed);
+  snapshot.begin_offset.store(file_offset, std::memory_order_release);
 }
 
 /// All snapshots there can be. The released ones pass through a lock-free stack to the guard.

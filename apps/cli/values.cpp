@@ -87,6 +87,14 @@ Parsed<std::uint64_t> parse_cache_size(std::string_view text) {
   return bytes;
 }
 
+Parsed<std::uint64_t> parse_preserved_limit(std::string_view text) {
+  constexpr std::uint64_t least = 1U << 20;
+  const Parsed<std::uint64_t> bytes = parse_size(text);
+  if (bytes && *bytes < least)
+    return wrong(fmt::format("{} is too little to keep pages in; the least is 1M", text));
+  return bytes;
+}
+
 Parsed<std::chrono::milliseconds> parse_duration(std::string_view text) {
   std::uint64_t ms = 0;
   constexpr std::uint64_t week_ms = 7ULL * 24 * 3'600'000;

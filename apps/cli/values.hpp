@@ -22,6 +22,8 @@ using Parsed = tl::expected<T, std::string>;
 [[nodiscard]] Parsed<std::uint64_t> parse_size(std::string_view text);
 /// What an engine's cache can have: 4M to 16T, in whole pages.
 [[nodiscard]] Parsed<std::uint64_t> parse_cache_size(std::string_view text);
+/// For EngineConfig::preserved_bytes_max and _per_connection_max: 1M or more.
+[[nodiscard]] Parsed<std::uint64_t> parse_preserved_limit(std::string_view text);
 /// "30s", "500ms", "2m", "1h"; a bare number is seconds.
 [[nodiscard]] Parsed<std::chrono::milliseconds> parse_duration(std::string_view text);
 /// A whole number within [least, most].

@@ -288,6 +288,7 @@ EngineConfig base_config(const Options& options) {
   constexpr std::uint64_t page_bytes = checker::Layout::page_bytes;
   config.cache_bytes = bytes + std::max<std::uint64_t>(bytes / 16, 8 << 20);
   config.cache_bytes -= config.cache_bytes % page_bytes;
+  config.preserved_bytes_max = config.preserved_bytes_per_connection_max = config.cache_bytes;
   // One host's few connections; but each of up to 256 queues wants its share.
   config.max_connections = 512;
   config.max_splices = 1024;

@@ -98,6 +98,7 @@ EngineConfig engine_config(const ExperimentConfig& config, const PrivateNetwork&
   engine.protection = config.protection;
   // The file, and for each download under way as much again: its old pages, should all be written.
   engine.cache_bytes = config.file_bytes * (config.parallel_downloads + 2);
+  engine.preserved_bytes_max = engine.preserved_bytes_per_connection_max = engine.cache_bytes;
   return engine;
 }
 

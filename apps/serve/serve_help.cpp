@@ -111,6 +111,17 @@ OPTIONS
         has not read all of it when it is changed in place is cut off. A file for which
         there is no room while others are being sent gets 503. Default: 1G.
 
+    --preserved-limit SIZE
+        How much of the cache may hold old pages: what writers have changed since, and
+        downloads under way still need. Beyond seven eighths of it downloads are cut off,
+        first those that stand still, then those that hold most for the longest time
+        without progress; writers do not wait for slow clients. Default: the spare pages,
+        a sixteenth of the cache, and half of the rest.
+
+    --preserved-per-connection SIZE
+        The same for the downloads of one connection, which are cut off alone. Default:
+        half of --preserved-limit, and at least the spare pages.
+
     --tx fragments|linear|auto
         How a packet gets its payload. fragments: from the cached pages, nothing is
         copied. linear: copied behind the header; faster where the driver copies anyway,

@@ -38,6 +38,8 @@ po::options_description described() {
                            "mtu",
                            "queues",
                            "cache",
+                           "preserved-limit",
+                           "preserved-per-connection",
                            "tx",
                            "offloads",
                            "congestion",
@@ -117,6 +119,10 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   cli::read_address_options(reader, options.engine);
   reader.option("queues", cli::parse_queues, [&](auto v) { options.engine.queues = v; });
   reader.option("cache", cli::parse_cache_size, [&](auto v) { options.engine.cache_bytes = v; });
+  reader.option("preserved-limit", cli::parse_preserved_limit,
+                [&](auto v) { options.engine.preserved_bytes_max = v; });
+  reader.option("preserved-per-connection", cli::parse_preserved_limit,
+                [&](auto v) { options.engine.preserved_bytes_per_connection_max = v; });
   reader.option("tx", cli::parse_tx_form, [&](auto v) { options.engine.tx_form = v; });
   reader.option("offloads", cli::parse_offloads, [&](auto& v) {
     options.engine.checksum_offload = v.checksum;

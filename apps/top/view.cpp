@@ -102,13 +102,15 @@ void put_engine(std::vector<std::string>& lines, const Rates<EngineStats>& rates
        frames("cached", now.frames_cached, now.frames_total),
        frames("history", now.frames_history, now.frames_total),
        frames("pinned", now.frames_pinned, now.frames_total), "of " + counted(now.frames_total)});
-  put("snapshots",
-      {"live " + counted(now.snapshots_live), "pages preserved " + rates.count(&E::pages_preserved),
-       "redirected " + rates.count(&E::pages_redirected)});
+  put("snapshots", {"live " + counted(now.snapshots_live),
+                    "frozen " + cli::format_size(static_cast<double>(now.frozen_bytes)),
+                    "pages preserved " + rates.count(&E::pages_preserved),
+                    "redirected " + rates.count(&E::pages_redirected)});
   put("writers",
       {"faults " + rates.count(&E::write_faults), "waits " + rates.count(&E::writer_waits),
        "longest stall " + in_milliseconds(now.writer_stall_ns_max),
-       "victims " + counted(now.sends_failed_for_writers)});
+       "victims " + counted(now.sends_failed_for_writers + now.sends_failed_for_total_limit +
+                            now.sends_failed_for_connection_limit)});
   put("disk",
       {"pages loaded " + rates.count(&E::pages_loaded), "evicted " + rates.count(&E::pages_evicted),
        "sends failed " + counted(now.sends_failed_for_disk)});

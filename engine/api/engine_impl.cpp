@@ -231,6 +231,8 @@ EngineStats Engine::Impl::stats() const {
     stats.datagram_splices_unreachable += loop.datagram_splices_unreachable.get();
     stats.datagrams_refused += loop.datagrams_refused.get();
     stats.splices_released += loop.splices_released.get();
+    stats.frozen_bytes += loop.frozen_bytes.get();
+    stats.sends_failed_for_slowness += loop.sends_failed_for_slowness.get();
     stats.arp_requests_answered += loop.arp_requests_answered.get();
     stats.echo_requests_answered += loop.echo_requests_answered.get();
     stats.address_conflicts += loop.address_conflicts.get();
@@ -250,6 +252,8 @@ EngineStats Engine::Impl::stats() const {
   stats.writer_waits = cache.writer_waits;
   stats.writer_stall_ns_max = cache.writer_stall_ns_max;
   stats.sends_failed_for_writers = cache.sends_failed_for_writers;
+  stats.sends_failed_for_total_limit = cache.sends_failed_for_total_limit;
+  stats.sends_failed_for_connection_limit = cache.sends_failed_for_connection_limit;
   stats.frames_total = cache.frames_total;
   stats.frames_free = cache.frames_free;
   stats.frames_cached = cache.frames_cached;

@@ -32,6 +32,9 @@ constexpr std::uint32_t link_bytes = nic::link_header_bytes_max;
 constexpr std::uint32_t ipv4_and_tcp_bytes = 40;
 constexpr std::uint16_t vlan_id_max = 4094;
 
+/// Room enough between seven eighths of it and all that the guard comes in time.
+constexpr std::uint64_t preserved_bytes_least = std::uint64_t{1} << 20;
+
 /// The most inline bytes (headers and trailers of splices) that may wait at one time.
 std::uint64_t inline_bytes_max(const EngineConfig& config) {
   return std::max<std::uint64_t>(std::uint64_t{config.max_splices} * 1024,
@@ -46,6 +49,13 @@ Result<void> check(const EngineConfig& config) {
   }
   if (config.spare_frames >= config.cache_bytes / page_bytes / 2) {
     return bad("spare_frames must be less than half of the cache's frames");
+  }
+  if (config.preserved_bytes_max != 0 && config.preserved_bytes_max < preserved_bytes_least) {
+    return bad("preserved_bytes_max must be at least 1 MiB, or 0 for a share of the cache");
+  }
+  if (config.preserved_bytes_per_connection_max != 0 &&
+      config.preserved_bytes_per_connection_max < page_bytes) {
+    return bad("preserved_bytes_per_connection_max must be at least 4 KiB, or 0 for a share");
   }
   if (config.max_connections < 1 || config.max_connections > 1'000'000) {
     return bad("max_connections must be 1 to 1000000");
@@ -182,6 +192,8 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::open(const EngineConfig& con
   cache_config.whole_file_bytes_max = config.whole_file_bytes_max;
   cache_config.snapshots_max = config.max_splices + 64;  // frozen, on the way to submit
   cache_config.writer_wait_limit = milliseconds(config.writer_wait_limit_ms);
+  cache_config.preserved_bytes_max = config.preserved_bytes_max;
+  cache_config.preserved_bytes_per_owner_max = config.preserved_bytes_per_connection_max;
   cache_config.protect = config.protection == Protection::on;
   cache_config.audit = config.audit;
   auto cache = pagecache::PageCache::create(cache_config);

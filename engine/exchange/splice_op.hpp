@@ -47,6 +47,7 @@ struct SpliceOp : udp::Batch {
   std::uint32_t descriptors_out = 0;  ///< packets under descriptors that refer to its frames
   bool finished = false;  ///< nothing more of it will be built; released at zero descriptors
   bool sent_posted = false;
+  std::uint64_t frozen_bytes = 0;  ///< of the snapshot, not acknowledged yet: its part of the gauge
   SpliceResult result;
 
   // Events: bits are set by the engine thread and taken by the polling one; non-zero means that the

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "engine/flow/fair_turn.hpp"
 #include "engine/flow/flow_key.hpp"
 #include "engine/loop/timer_wheel.hpp"
 
@@ -74,6 +75,7 @@ struct AnyFlow {
   std::uint32_t splices = 0;  ///< attached and not yet released
   bool finishing = false;     ///< the application has closed its side: nothing more to attach
   bool ready = false;         ///< in the ready list
+  FairTurn turn;
   Timer timer;
   Timer release;  ///< when the pacer lets its next packet go
   AnyFlow* ready_next = nullptr;
@@ -87,6 +89,11 @@ class FlowQueue {
     flow.*link = nullptr;
     (tail_ != nullptr ? tail_->*link : head_) = &flow;
     tail_ = &flow;
+  }
+  void push_front(AnyFlow& flow) {
+    flow.*link = head_;
+    head_ = &flow;
+    if (tail_ == nullptr) tail_ = &flow;
   }
   AnyFlow* pop_front() {
     AnyFlow* flow = head_;

@@ -71,10 +71,9 @@ void QueueLoop::end_flow(DatagramFlow& flow, int error) {
 }
 
 QueueLoop::PumpResult QueueLoop::pump_datagrams(DatagramFlow& flow) {
-  const std::uint64_t bytes_before = counters_.payload_bytes_sent.get();
+  if (!flow.turn.begin()) return PumpResult::more;
   PumpResult result = PumpResult::more;
-  for (int i = 0; i < quantum_segments && result == PumpResult::more; ++i) {
-    if (counters_.payload_bytes_sent.get() - bytes_before >= quantum_bytes) break;
+  while (flow.turn.goes_on() && pending_count_ < burst && result == PumpResult::more) {
     switch (hand_over_datagram(flow)) {
       case Handed::one:
         break;
@@ -92,6 +91,7 @@ QueueLoop::PumpResult QueueLoop::pump_datagrams(DatagramFlow& flow) {
         break;
     }
   }
+  if (result == PumpResult::idle || result == PumpResult::waits_for_pages) flow.turn.give_up();
   if (!flow.finishing || flow.sender.front() != nullptr) return result;
   end_flow(flow, 0);
   return PumpResult::ended;
@@ -115,6 +115,7 @@ QueueLoop::Handed QueueLoop::hand_over_datagram(DatagramFlow& flow) {
   worked_ = true;
   const auto payload_bytes = static_cast<std::uint32_t>(op.header.size()) + slice->bytes;
   flow.sender.sent(slot.datagram, payload_bytes, now_);
+  flow.turn.sent(payload_bytes, 1);
   enqueue_pending(slot);
   account_sent(op, *slice);
   return Handed::one;
@@ -137,7 +138,10 @@ void QueueLoop::account_sent(SpliceOp& op, const udp::Slice& slice) {
 void QueueLoop::datagram_completed(SpliceOp& op, TxSlot& slot, nic::TxStatus status) {
   op.outstanding.completed(slot.datagram);
   // What lies below no writer need preserve.
-  if (op.snapshot != nullptr) cache_.advance(*op.snapshot, op.file_offset + op.complete_to(), now_);
+  if (op.snapshot != nullptr) {
+    cache_.advance(*op.snapshot, op.file_offset + op.complete_to(), now_);
+    set_frozen(op, op.file_bytes - op.complete_to());
+  }
   if (status == nic::TxStatus::sent) return;
   counters_.datagrams_dropped.add();
   ++op.result.datagrams_dropped;

@@ -7,10 +7,23 @@
 
 namespace strictsend::engine {
 
+namespace {
+
+/// Not 0, and nobody else's, now or later.
+std::uint64_t owner_word(const AnyFlow& flow) {
+  const std::uint64_t kind = flow.kind == AnyFlow::Kind::datagrams ? 1 : 0;
+  return std::uint64_t{flow.generation.load(std::memory_order_relaxed)} << 32 | kind << 31 |
+         flow.slot;
+}
+
+}  // namespace
+
 void QueueLoop::attach(SpliceOp& op) {
   AnyFlow& any = *op.flow;
   ++splices_live_;
   counters_.splices_attached.add();
+  op.frozen_bytes = 0;
+  set_frozen(op, op.file_bytes);
   const bool stale = any.generation.load(std::memory_order_acquire) != op.connection.generation;
   if (!stale && any.kind == AnyFlow::Kind::datagrams) begin(datagram_flow_of(any));
   if (stale || any.phase != AnyFlow::Phase::active || any.finishing) {
@@ -22,6 +35,10 @@ void QueueLoop::attach(SpliceOp& op) {
     return;
   }
   ++any.splices;
+  if (op.snapshot != nullptr) {
+    cache_.belongs_to(*op.snapshot, owner_word(any));
+    if (any.splices == 1) cache_.turn_has_come(*op.snapshot, now_);
+  }
   mark_ready(any);
   if (any.kind == AnyFlow::Kind::datagrams) {
     datagram_flow_of(any).sender.append(op);
@@ -90,14 +107,23 @@ void QueueLoop::acknowledge(Flow& flow, std::uint64_t acked_to) {
       if (op->snapshot != nullptr && acked_to > file_begin) {
         const std::uint64_t acked = std::min(op->file_bytes, acked_to - file_begin);
         cache_.advance(*op->snapshot, op->file_offset + acked, now_);
+        set_frozen(*op, op->file_bytes - acked);
       }
       op->result.bytes_acked = acked_to > op->stream_begin ? acked_to - op->stream_begin : 0;
       return;
     }
     op->result.bytes_sent = op->result.bytes_acked = op->stream_bytes();
+    set_frozen(*op, 0);
     flow.stream.pop_front();
     finish_splice(*op, 0);
+    const SpliceOp* next = flow.stream.head();
+    if (next != nullptr && next->snapshot != nullptr) cache_.turn_has_come(*next->snapshot, now_);
   }
+}
+
+void QueueLoop::set_frozen(SpliceOp& op, std::uint64_t bytes) {
+  counters_.frozen_bytes.set(counters_.frozen_bytes.get() - op.frozen_bytes + bytes);
+  op.frozen_bytes = bytes;
 }
 
 void QueueLoop::finish_splice(SpliceOp& op, int error) {
@@ -113,6 +139,7 @@ void QueueLoop::release_splice(SpliceOp& op) {
     cache_.release(op.snapshot);
     op.snapshot = nullptr;
   }
+  set_frozen(op, 0);
   AnyFlow* flow = op.flow;
   --splices_live_;
   counters_.splices_released.add();

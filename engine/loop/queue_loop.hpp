@@ -79,6 +79,8 @@ struct LoopCounters {
   Counter path_mtu_messages;           ///< of routers, about segments that are outstanding
   Counter payload_bytes_sent, payload_bytes_copied;
   Counter splices_released, splices_attached;
+  Counter frozen_bytes;               ///< gauge: of their snapshots, not acknowledged yet
+  Counter sends_failed_for_slowness;  ///< of peers that took less than tcp.progress_bytes_min
   Counter datagram_flows_open, datagrams_sent, datagrams_dropped;
   Counter datagram_splices_unreachable;
   Counter datagrams_refused;  ///< ICMP's "port unreachable" about ours
@@ -170,10 +172,7 @@ class QueueLoop {
 
  private:
   static constexpr std::size_t burst = 64;
-  static constexpr std::size_t receive_bursts = 16;  ///< a turn at most
-  // Of one flow before the next one's turn; segments may be of many packets.
-  static constexpr int quantum_segments = 16;
-  static constexpr std::uint32_t quantum_bytes = 256 << 10;
+  static constexpr std::size_t receive_bursts = 16;            ///< a turn at most
   static constexpr std::size_t slots_kept_from_datagrams = 4;  ///< one in so many
 
   // The turn, in order.
@@ -241,6 +240,8 @@ class QueueLoop {
   void carry_out(Flow& flow, std::uint32_t requests);
   void cancel_requested(Flow& flow);
   void acknowledge(Flow& flow, std::uint64_t acked_to);
+  /// So many bytes of its snapshot are still to be acknowledged.
+  void set_frozen(SpliceOp& op, std::uint64_t bytes);
   void finish_splice(SpliceOp& op, int error);
   void release_splice(SpliceOp& op);
   void end_flow(Flow& flow, int error);

@@ -146,6 +146,10 @@ void QueueLoop::apply(Flow& flow, const tcp::Outcome& outcome, std::span<const s
   if (outcome.peer_closed) post(flow, Flow::event_peer_closed);
   if (outcome.reply) send_control(flow.header, *outcome.reply);
   if (outcome.closed) {
+    if (flow.connection->close_reason() == tcp::CloseReason::slow) {
+      for (const SpliceOp* op = flow.stream.head(); op != nullptr; op = op->stream_next)
+        counters_.sends_failed_for_slowness.add();
+    }
     end_flow(flow, error_of(flow.connection->close_reason()));
     return;
   }

@@ -33,8 +33,11 @@ void QueueLoop::pump_flows() {
     const bool connection = flow->kind == AnyFlow::Kind::connection;
     const PumpResult result =
         connection ? pump_flow(connection_of(*flow)) : pump_datagrams(datagram_flow_of(*flow));
-    if (result == PumpResult::more) ready_.push_back(*flow);
-    if (result == PumpResult::blocked) (connection ? ready_ : short_of_slots_).push_back(*flow);
+    // A turn that was only interrupted goes on.
+    if (result == PumpResult::more && flow->turn.goes_on()) ready_.push_front(*flow);
+    if (result == PumpResult::more && !flow->turn.goes_on()) ready_.push_back(*flow);
+    if (result == PumpResult::blocked && connection) ready_.push_front(*flow);
+    if (result == PumpResult::blocked && !connection) short_of_slots_.push_back(*flow);
     if (result == PumpResult::retry_later) retry_later.push_back(*flow);
     if (result == PumpResult::waits_for_pages) waiting_for_pages_.push_back(*flow);
     if (result == PumpResult::idle || result == PumpResult::ended) flow->ready = false;
@@ -49,24 +52,30 @@ void QueueLoop::pump_flows() {
 }
 
 QueueLoop::PumpResult QueueLoop::pump_flow(Flow& flow) {
-  std::uint32_t bytes = 0;
-  for (int i = 0; i < quantum_segments && bytes < quantum_bytes; ++i) {
+  if (!flow.turn.begin()) return PumpResult::more;
+  while (flow.turn.goes_on() && pending_count_ < burst) {
     std::optional<tcp::SegmentOut> segment = flow.connection->next_segment(now_);
-    if (!segment) return PumpResult::idle;
+    if (!segment) {
+      flow.turn.give_up();
+      return PumpResult::idle;
+    }
     TxSlot* slot = slots_.take();
     if (slot == nullptr) return PumpResult::blocked;
     const SegmentBuilder::Status status = builder_.build(*slot, flow, *segment);
     if (status != SegmentBuilder::Status::built) {
       slots_.give_back(*slot);
       if (status == SegmentBuilder::Status::busy) return PumpResult::retry_later;
-      if (status == SegmentBuilder::Status::absent) return PumpResult::waits_for_pages;
+      if (status == SegmentBuilder::Status::absent) {
+        flow.turn.give_up();
+        return PumpResult::waits_for_pages;
+      }
       abort_flow(flow, failure_of(flow, *segment));
       return PumpResult::ended;
     }
     worked_ = true;
     flow.connection->sent(*segment, now_);
     account_sent(flow, *segment);
-    bytes += segment->payload_bytes;
+    flow.turn.sent(segment->payload_bytes, segment->packets());
     counters_.segments_sent.add();
     enqueue_pending(*slot);
   }
@@ -89,8 +98,7 @@ void QueueLoop::account_sent(Flow& flow, const tcp::SegmentOut& segment) {
   if (segment.payload_bytes == 0) return;
   counters_.payload_bytes_sent.add(segment.payload_bytes);
   // What a segment is to others is what is on the wire.
-  if (segment.is_several_packets())
-    counters_.segments_sent.add((segment.payload_bytes - 1) / segment.mss_bytes);
+  counters_.segments_sent.add(segment.packets() - 1);
   if (config_.linear) counters_.payload_bytes_copied.add(segment.payload_bytes);
   // A retransmission too may reach beyond what was sent before: a probe's segment does.
   const std::uint64_t sent_to = flow.connection->sent_to();

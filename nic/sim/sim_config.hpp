@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "base/clock.hpp"
@@ -33,6 +34,9 @@ struct SimDma {
   Duration completion_lateness_max;  ///< the completion comes up to this after the read
   bool completes_in_order = true;
   std::uint32_t lost_completion_ppm = 0;  ///< sent, but outstanding until stop()
+  /// The so-many-th packet taken, from 0 on, is read in its turn but completes only at that time.
+  std::optional<std::uint64_t> stuck_packet;
+  Time stuck_until;
   /// stop() gets no descriptor back before this time, as from a device that cannot be reset.
   Time holds_until;
   /// Completions are handed out only in batches of at least so many; above 1 the port's capability

@@ -111,6 +111,12 @@ void SimTransmit::on_dma_read(std::uint32_t index) {
     return;
   }
   Time at = wire_->now + lateness;
+  if (descriptor.order == config_->dma.stuck_packet) {
+    // By itself: what completes in order goes on without it.
+    wire_->events.schedule(std::max(at, config_->dma.stuck_until), SimEvent::Kind::completion,
+                           index);
+    return;
+  }
   if (config_->dma.completes_in_order) at = std::max(at, last_completion_at_);
   last_completion_at_ = at;
   if (at == wire_->now) {

@@ -77,6 +77,7 @@ bool SimClient::on_packet(const wire::TcpPacketView& packet, Time now) {
     peer_isn_ = packet.seq;
     peer_scales_ = options_.window_scale && packet.options.window_scale.has_value();
     if (!established_) rcv_nxt_ = packet.seq + 1;
+    if (!established_) reading_since_ = now;
     established_ = true;
   }
   if (packet.flags.ack && before(snd_una_, packet.ack)) {
@@ -101,6 +102,20 @@ bool SimClient::on_packet(const wire::TcpPacketView& packet, Time now) {
 
 void SimClient::on_time(Time now) {
   if (!gone_ && now >= retry_at_) retransmit(now);
+  if (now < window_at_) return;
+  window_at_ = Time::never();
+  if (!gone_) acknowledge(now);
+}
+
+std::uint32_t SimClient::window(Time now) const {
+  if (options_.reads_bytes_per_s == 0) return options_.window_bytes;
+  const auto microseconds =
+      static_cast<std::uint64_t>(std::max<std::int64_t>((now - reading_since_).ns, 0)) / 1000;
+  const std::uint64_t read = std::min<std::uint64_t>(
+      microseconds * options_.reads_bytes_per_s / 1'000'000, received_.size());
+  const std::uint64_t unread = received_.size() - read;
+  return options_.window_bytes -
+         static_cast<std::uint32_t>(std::min<std::uint64_t>(unread, options_.window_bytes));
 }
 
 void SimClient::take_payload(std::uint32_t seq, std::span<const std::byte> payload) {
@@ -153,9 +168,16 @@ void SimClient::transmit(wire::TcpFlags flags, std::uint32_t seq,
   segment.seq = seq;
   segment.ack = flags.ack ? rcv_nxt_ : 0;
   segment.flags = flags;
-  const std::uint32_t window =
-      peer_scales_ && !flags.syn ? options_.window_bytes >> window_shift : options_.window_bytes;
-  segment.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(window, 65535));
+  const std::uint32_t room = window(now);
+  // It tells of new room once that is half of its buffer (RFC 9293 §3.8.6.2.2).
+  if (options_.reads_bytes_per_s != 0 && room < options_.window_bytes / 2) {
+    const std::uint64_t wanted = options_.window_bytes / 2 - room + 1;
+    window_at_ =
+        now +
+        microseconds(static_cast<std::int64_t>(wanted * 1'000'000 / options_.reads_bytes_per_s));
+  }
+  const std::uint32_t offered = peer_scales_ && !flags.syn ? room >> window_shift : room;
+  segment.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(offered, 65535));
   if (flags.syn) {
     segment.options.mss = options_.mss;
     if (options_.window_scale) segment.options.window_scale = window_shift;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -36,6 +37,7 @@ class SimClient {
     bool timestamps = true;
     bool window_scale = true;
     std::uint32_t window_bytes = 1 << 20;  ///< buffer: what it offers while the test reads along
+    std::uint32_t reads_bytes_per_s = 0;   ///< out of that buffer; 0: everything at once
     Duration retry = milliseconds(300);    ///< of SYN, request and FIN
   };
 
@@ -54,7 +56,7 @@ class SimClient {
   /// Whether the frame was for this client. The packet is already parsed and its checksum right.
   bool on_packet(const wire::TcpPacketView& packet, Time now);
   void on_time(Time now);
-  [[nodiscard]] Time next_deadline() const { return retry_at_; }
+  [[nodiscard]] Time next_deadline() const { return std::min(retry_at_, window_at_); }
 
   [[nodiscard]] bool established() const { return established_; }
   [[nodiscard]] bool peer_closed() const { return peer_closed_; }
@@ -70,6 +72,7 @@ class SimClient {
   void acknowledge(Time now);
   void retransmit(Time now);
   void take_payload(std::uint32_t seq, std::span<const std::byte> payload);
+  [[nodiscard]] std::uint32_t window(Time now) const;
 
   Options options_;
   SimAddresses addresses_;
@@ -90,6 +93,8 @@ class SimClient {
   bool peer_fin_known_ = false;
   std::uint32_t peer_fin_seq_ = 0;
   Time retry_at_ = Time::never();
+  Time window_at_ = Time::never();  ///< when a slow reader has made room again
+  Time reading_since_;
   std::vector<std::byte> received_;
   std::map<std::uint64_t, std::vector<std::byte>> early_;  ///< by stream offset, above received_
 };

@@ -22,7 +22,9 @@ constexpr std::uint32_t receive_frames = 256;
 constexpr std::uint32_t adapter_frames = 32;  ///< behind the simulated port's, for a PortAdapter
 
 std::unique_ptr<pagecache::PageCache> make_cache(pagecache::CacheConfig config,
-                                                 const pagecache::CacheTuning& tuning) {
+                                                 pagecache::CacheTuning tuning,
+                                                 const std::atomic<std::int64_t>& progress_ns) {
+  tuning.progress_clock = [&progress_ns] { return Time{progress_ns.load()}; };
   config.port_frames = tx_frames + receive_frames + adapter_frames;
   auto cache = pagecache::PageCache::create(config, tuning);
   if (!cache) throw std::runtime_error(cache.error().message());
@@ -49,7 +51,8 @@ std::unique_ptr<nic::SimPort> make_port(const nic::SimConfig& config, pagecache:
 SimEngine::SimEngine(Options options)
     : options_(std::move(options)),
       now_(options_.sim.start_at),
-      cache_(make_cache(options_.cache, options_.tuning)),
+      progress_ns_(now_.ns),
+      cache_(make_cache(options_.cache, options_.tuning, progress_ns_)),
       port_(make_port(options_.sim, *cache_)),
       adapter_(options_.adapt ? options_.adapt(*port_, memory_of(*cache_, adapter_frames))
                               : nullptr),
@@ -282,6 +285,7 @@ Time SimEngine::next_time() const {
 
 void SimEngine::step(Time next) {
   now_ = next;
+  progress_ns_.store(now_.ns);
   port_->advance_to(now_);
   while (const auto frame = port_->peer().receive()) {
     if (at_peer && at_peer(frame->bytes)) continue;

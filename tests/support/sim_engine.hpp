@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -137,6 +138,7 @@ class SimEngine {
 
   Options options_;
   Time now_;
+  std::atomic<std::int64_t> progress_ns_;  ///< the same for the guard's thread
   std::unique_ptr<pagecache::PageCache> cache_;
   std::unique_ptr<nic::SimPort> port_;
   std::unique_ptr<PortAdapter> adapter_;

@@ -151,6 +151,10 @@ TEST(ServeOptions, are_all_understood) {
                               "4",
                               "--cache",
                               "512M",
+                              "--preserved-limit",
+                              "64M",
+                              "--preserved-per-connection",
+                              "8M",
                               "--tx",
                               "linear",
                               "--max-connections",
@@ -180,6 +184,8 @@ TEST(ServeOptions, are_all_understood) {
   EXPECT_EQ(options->engine.vlan_id, 5);
   EXPECT_EQ(options->engine.queues, 4U);
   EXPECT_EQ(options->engine.cache_bytes, 512U << 20);
+  EXPECT_EQ(options->engine.preserved_bytes_max, 64U << 20);
+  EXPECT_EQ(options->engine.preserved_bytes_per_connection_max, 8U << 20);
   EXPECT_EQ(options->engine.tx_form, TxForm::linear);
   EXPECT_EQ(options->engine.max_connections, 10'000U);
   EXPECT_EQ(options->engine.max_splices, 40'000U);
@@ -214,6 +220,8 @@ TEST(ServeOptions, a_mistake_is_named_with_its_option) {
            {{"--cache", "1M"}, "--cache: 1M is too small"},
            {{"--cache", "17T"}, "--cache"},
            {{"--cache", "lots"}, "--cache"},
+           {{"--preserved-limit", "4K"}, "--preserved-limit: 4K is too little"},
+           {{"--preserved-per-connection", "much"}, "--preserved-per-connection"},
            {{"--tx", "fast"}, "fragments, linear or auto"},
            {{"--offloads", "some"}, "--offloads: \"some\" says nothing about offloads"},
            {{"--max-connections", "0"}, "--max-connections"},

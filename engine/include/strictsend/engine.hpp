@@ -82,9 +82,18 @@ struct EngineConfig {
   /// Frames of 4 KiB that no file takes, for the old bytes of pages that are written while a
   /// snapshot needs them; other free frames serve too. 0: 1/16 of the cache, at least 256.
   std::uint32_t spare_frames = 0;
-  /// Longest wait of a writer for such a frame; then the send that holds most of them without
-  /// making progress is failed (ENOBUFS).
+  /// Longest wait of a writer for such a frame; then sends are failed (ENOBUFS).
   std::uint32_t writer_wait_limit_ms = 100;
+  /// What writers may make the guard keep of old pages, for all snapshots together. Sends are
+  /// failed from seven eighths of it on, first those that stand still (for writer_wait_limit_ms),
+  /// then those that hold most for the longest time without progress, and at the limit writers wait
+  /// for that; so a storm of writers leaves the files the rest of the cache. A page kept for
+  /// several snapshots counts once. 0: the spare frames and half of the other ones.
+  std::uint64_t preserved_bytes_max = 0;
+  /// The same for the splices of one connection or datagram flow: beyond it all of them are failed
+  /// that hold any, whoever else holds how much. A page counts for each snapshot that it is kept
+  /// for. 0: half of preserved_bytes_max, and at least the spare frames.
+  std::uint64_t preserved_bytes_per_connection_max = 0;
   bool audit =
       false;  ///< checksum pages at freeze, verify at release: finds uncovered writers; slow
 
@@ -132,11 +141,11 @@ struct Splice {
 struct SpliceResult {
   /// 0: all of it was acknowledged (of datagrams: sent). Of a connection that ended before that:
   /// ECONNRESET (by the peer, or it went away politely), ETIMEDOUT (nothing, or too little, was
-  /// acknowledged), ECONNABORTED (`abort`, `stop`), ECANCELED (`cancel`), ENOBUFS (given up for a
-  /// writer, see writer_wait_limit_ms), ESTALE (another process changed the file before all of it
-  /// was in memory), the disk's errors, ENETDOWN (the device was lost), ENOTCONN or EPIPE (it had
-  /// ended before the splice came to it). Of datagrams also EHOSTUNREACH (the next hop does not
-  /// answer).
+  /// acknowledged), ECONNABORTED (`abort`, `stop`), ECANCELED (`cancel`), ENOBUFS (given up for
+  /// writers, see writer_wait_limit_ms and preserved_bytes_max), ESTALE (another process changed
+  /// the file before all of it was in memory), the disk's errors, ENETDOWN (the device was lost),
+  /// ENOTCONN or EPIPE (it had ended before the splice came to it). Of datagrams also EHOSTUNREACH
+  /// (the next hop does not answer).
   int error = 0;
   std::uint64_t bytes_sent = 0;    ///< handed to the NIC for the first time; of datagrams those of
                                    ///< the snapshot
@@ -214,6 +223,8 @@ struct EngineStats {
   std::uint64_t datagrams_refused = 0;  ///< peers' "port unreachable", where the engine sees them
   std::uint64_t splices_submitted = 0;  ///< successful calls of submit
   std::uint64_t splices_released = 0;   ///< of those; all of them after `stop`
+  std::uint64_t frozen_bytes = 0;       ///< gauge: of submitted snapshots, not yet acknowledged
+                                        ///< (of datagrams: completed)
   // Where the engine owns the interface:
   std::uint64_t arp_requests_answered = 0;   ///< and IPv6's neighbour solicitations
   std::uint64_t echo_requests_answered = 0;  ///< pings
@@ -225,15 +236,19 @@ struct EngineStats {
   std::uint64_t pages_redirected = 0;   ///< frame under a descriptor: writer moved to a copy
   std::uint64_t pages_came_home = 0;    ///< of the redirected: back in their own frame
   std::uint64_t write_faults = 0;       ///< stores through mappings that the guard answered
-  std::uint64_t writer_waits = 0;       ///< faults that waited for a spare frame
+  std::uint64_t writer_waits = 0;       ///< for a spare frame, or for preserved_bytes_max
   std::uint64_t writer_stall_ns_max =
       0;  ///< gauge: the longest time from reading a fault to answering it
-  std::uint64_t sends_failed_for_writers = 0;  ///< victims
-  std::uint64_t frames_total = 0;              ///< gauges, in frames of 4 KiB:
-  std::uint64_t frames_free = 0;               ///< spare ones included
-  std::uint64_t frames_cached = 0;             ///< holding current pages of files
-  std::uint64_t frames_history = 0;            ///< holding old pages for snapshots
-  std::uint64_t frames_port = 0;               ///< headers and receive buffers
+  // Splices that were given up, by reason; sends_failed_for_disk is below.
+  std::uint64_t sends_failed_for_writers = 0;           ///< one had waited for writer_wait_limit_ms
+  std::uint64_t sends_failed_for_total_limit = 0;       ///< preserved_bytes_max
+  std::uint64_t sends_failed_for_connection_limit = 0;  ///< preserved_bytes_per_connection_max
+  std::uint64_t sends_failed_for_slowness = 0;          ///< min_progress_bytes
+  std::uint64_t frames_total = 0;                       ///< gauges, in frames of 4 KiB:
+  std::uint64_t frames_free = 0;                        ///< spare ones included
+  std::uint64_t frames_cached = 0;                      ///< holding current pages of files
+  std::uint64_t frames_history = 0;  ///< holding old pages for snapshots (preserved_bytes_max)
+  std::uint64_t frames_port = 0;     ///< headers and receive buffers
   std::uint64_t frames_pinned = 0;   ///< under descriptors (counted when asked: not for hot paths)
   std::uint64_t snapshots_live = 0;  ///< of splices, of a running sync, and held by the application
   std::uint64_t audit_failures = 0;  ///< pages that changed under a snapshot

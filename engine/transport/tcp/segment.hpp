@@ -87,6 +87,9 @@ struct SegmentOut {
   bool ecn_capable = false;  ///< its IP header may say ECT(0): RFC 3168 §6.1.2, new data alone
 
   [[nodiscard]] constexpr bool is_several_packets() const { return payload_bytes > mss_bytes; }
+  [[nodiscard]] constexpr std::uint32_t packets() const {
+    return is_several_packets() ? (payload_bytes - 1) / mss_bytes + 1 : 1;
+  }
 
   /// Sends only the first part of the payload now; what ended with the last byte does not go.
   constexpr void shorten(std::uint32_t bytes) {
