@@ -164,6 +164,10 @@ int run_serve(std::span<const std::string> arguments) {
     fmt::print("{}", serve_help());
     return cli::exit_ok;
   }
+  if (!options->printed.empty()) {
+    fmt::print("{}", options->printed);
+    return cli::exit_ok;
+  }
   // A log or summary that nobody reads must not end the server before the interface is back.
   std::signal(SIGPIPE, SIG_IGN);
   return serve(std::move(*options));

@@ -11,6 +11,7 @@ SYNOPSIS
     strictsend serve --nic af_xdp:IFACE --root DIR [OPTION]...
     strictsend serve --nic dpdk:PORT --address A/BITS --root DIR [OPTION]...
                      [-- EAL-ARGUMENT...]
+    strictsend serve --config FILE [OPTION]...
 
 DESCRIPTION
     Answers GET and HEAD for the regular files beneath DIR, and PUT where --allow-put says
@@ -173,13 +174,38 @@ OPTIONS
     --pcap FILE
         Record every packet to FILE, for wireshark. Slow.
 
+    --eal-arguments "ARGUMENT..."
+    -- EAL-ARGUMENT...
+        What goes to DPDK's environment abstraction layer: all that follows --, or one
+        value, whose words are parted as a shell does it, with quotes and backslashes.
+        Unless they say otherwise, threads may run on every processor and nothing is
+        shared with other DPDK processes.
+
+    --config FILE
+        Read options from FILE, see below. What the command line says goes for them.
+
+    --print-config
+        Print the configuration, as a file that --config takes, and exit: what the command
+        line and the file say, and behind # what holds where they say nothing. The same
+        file then prints the same.
+
     -h, --help
         Print this and exit.
 
-    -- EAL-ARGUMENT...
-        All that follows goes to DPDK's environment abstraction layer. Unless they say
-        otherwise, threads may run on every processor and nothing is shared with other
-        DPDK processes.
+CONFIGURATION FILE
+    A line for each option, with the names that they have above without their dashes:
+
+        # What eth0 serves.
+        nic = af_xdp:eth0
+        root = /srv/files
+        port = 8080
+        listing = yes
+
+    # begins a comment, wherever it stands, so no value can have it. Blanks around names
+    and values do not count, and nothing is quoted. Options that take no value take yes or
+    no; --listing=no on the command line takes back what the file says. Relative paths are
+    relative to where strictsend was started. --config, --print-config and --help are for
+    the command line alone. A name that is not known, or stands there twice, is an error.
 
 SIGNALS
     SIGTERM, SIGINT and SIGHUP stop the server: no new requests, responses under way are
@@ -200,7 +226,7 @@ EXIT STATUS
     1  it could not start, or failed; also when the NIC was removed, or does not answer
        and resetting it did not help: then everything is given back, the summary is
        printed, and standard error says what became of it
-    2  the command line was wrong
+    2  the command line or the configuration file was wrong; nothing was done
 
 EXAMPLES
     strictsend serve --nic af_xdp:eth0 --root /srv/files
@@ -210,6 +236,7 @@ EXAMPLES
         --gateway 10.0.0.254 --queues 4
     strictsend serve --nic dpdk:net_tap0 --root /srv/files --address 10.0.0.1/24 \
         -- --no-huge --no-pci --vdev=net_tap0,iface=tap0
+    strictsend serve --config /etc/strictsend/serve.conf --print-config
 )";
 }
 
