@@ -37,6 +37,8 @@ constexpr std::array rows{
     OptionRow{"idle-timeout", Kind::value, "60s"},
     OptionRow{"request-timeout", Kind::value, "10s"},
     OptionRow{"drain-timeout", Kind::value, "10s"},
+    OptionRow{"user", Kind::value, "", "stays who it is"},
+    OptionRow{"group", Kind::value, "", "the user's own"},
     OptionRow{"access-log", Kind::value, "", "none"},
     OptionRow{"log-level", Kind::value, "warn"},
     OptionRow{"pcap", Kind::value, "", "none"},

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,8 @@
 #include "apps/cli/exit_code.hpp"
 #include "apps/cli/status_line.hpp"
 #include "apps/cli/values.hpp"
+#include "apps/serve/account.hpp"
+#include "apps/serve/caretaker.hpp"
 #include "apps/serve/connection.hpp"
 #include "apps/serve/progress.hpp"
 #include "apps/serve/serve_options.hpp"
@@ -94,21 +97,58 @@ class ConflictWatch {
   Clock::time_point looked_at_ = Clock::now();
 };
 
+/// What --user asks for: nothing happens without it.
+class Demotion {
+ public:
+  /// Before there is any thread, and before the engine, after which this has to end.
+  static Result<Demotion> prepare(const ServeOptions& options) {
+    Demotion demotion;
+    if (options.user.empty()) return demotion;
+    const Result<Account> account = find_account(options.user, options.group);
+    if (!account) return tl::unexpected(account.error());
+    demotion.account_ = *account;
+    if (options.engine.nic.starts_with("af_xdp:")) {
+      Result<Caretaker> caretaker = Caretaker::start(options.engine.nic);
+      if (!caretaker) return tl::unexpected(caretaker.error());
+      demotion.caretaker_.emplace(std::move(*caretaker));
+    }
+    if (Result<void> done = give_up_new_rights(); !done) return tl::unexpected(done.error());
+    return demotion;
+  }
+  /// Once everything is open that the user may not open.
+  Result<void> carry_out(const std::string& root) const {
+    if (!account_) return {};
+    if (Result<void> done = become(*account_); !done) return done;
+    return check_directory(root, *account_);
+  }
+  /// After the engine's stop.
+  Result<void> conclude() { return caretaker_ ? caretaker_->finish() : Result<void>(); }
+
+ private:
+  Demotion() = default;
+  std::optional<Account> account_;
+  std::optional<Caretaker> caretaker_;
+};
+
 int serve(ServeOptions options) {
+  Result<Demotion> demotion = Demotion::prepare(options);
+  if (!demotion) return failed(demotion.error());
   // Before the engine makes its threads, which inherit the blocked signals.
   Result<app::StopSignals> signals = app::StopSignals::create();
   if (!signals) return failed_to_start(signals.error(), options.engine);
   Result<app::ReopenSignal> reopen = app::ReopenSignal::create();
   if (!reopen) return failed_to_start(reopen.error(), options.engine);
+  Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
+  if (!engine) return failed_to_start(engine.error(), options.engine);
+
+  if (auto done = demotion->carry_out(options.server.root); !done) return failed(done.error());
+  // As the user who will open it again, on SIGUSR1.
   std::unique_ptr<AccessLog> access_log;
   if (!options.access_log_path.empty()) {
     Result<std::unique_ptr<AccessLog>> opened = AccessLog::open(options.access_log_path);
     if (!opened) return failed(opened.error());
     access_log = std::move(*opened);
   }
-
-  Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
-  if (!engine) return failed_to_start(engine.error(), options.engine);
 
   cli::StatusLine line;
   cli::log_above(line, options.log_level);
@@ -151,7 +191,9 @@ int serve(ServeOptions options) {
   for (std::uint32_t i = 0; i < (*engine)->queue_count(); ++i)
     queues.push_back((*engine)->queue_stats(i));
   fmt::print("{}", summary((*server)->counters(), closing, queues, seconds_since(began)));
+  const Result<void> cleared = demotion->conclude();
   if (!ran) return failed(ran.error());
+  if (!cleared) return failed(cleared.error());
   return cli::exit_ok;
 }
 

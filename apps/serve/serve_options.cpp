@@ -160,6 +160,14 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
                 [&](auto v) { options.server.limits.request_timeout = v; });
   reader.option("drain-timeout", cli::parse_duration,
                 [&](auto v) { options.server.drain_timeout = v; });
+  const auto parse_name = [](const std::string& text) -> Parsed<std::string> {
+    if (text.empty()) return tl::unexpected<std::string>("the name is empty");
+    return text;
+  };
+  reader.option("user", parse_name, [&](auto& v) { options.user = v; });
+  reader.option("group", parse_name, [&](auto& v) { options.group = v; });
+  if (reader.given("group") && options.user.empty())
+    reader.complain(reader.place_of("group") + ": it is the group of --user, which is missing");
   reader.option("access-log", parse_path, [&](auto& v) { options.access_log_path = v; });
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });

@@ -21,6 +21,8 @@ struct ServeOptions {
   EngineConfig engine;
   ServerConfig server;
   std::string log_level = "warn";
+  std::string user;             ///< to become once everything is set up; empty: stay
+  std::string group;            ///< of whom; empty: the user's own
   std::string access_log_path;  ///< empty: no log; "-": standard output
 };
 

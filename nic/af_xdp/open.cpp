@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/af_xdp/open.hpp"
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -240,6 +242,15 @@ Result<std::unique_ptr<Port>> open_port(const AfXdpConfig& config, const DmaMemo
   }
   STRICTSEND_ASSERT(error.has_value());
   return tl::unexpected(*error);
+}
+
+Result<bool> clear_interface(const std::string& interface_name) {
+  const std::uint32_t index = ::if_nametoindex(interface_name.c_str());
+  if (index == 0) return false;  // it went, and the program with it
+  const Result<InterfaceLock> lock = InterfaceLock::take(interface_name, index);
+  if (!lock && lock.error().errno_value == EBUSY) return false;
+  if (!lock) return tl::unexpected(lock.error());
+  return XdpProgram::remove_stale(interface_name, index);
 }
 
 }  // namespace strictsend::nic::af_xdp

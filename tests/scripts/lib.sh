@@ -9,7 +9,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 export CC_LD=lld CXX_LD=lld
 
 packages_build=(g++ clang-14 lld meson ninja-build pkg-config python3 ccache git
-  linux-libc-dev libxdp-dev libbpf-dev bpftool libelf-dev libmnl-dev liburing-dev libpcap-dev
+  linux-libc-dev libxdp-dev libbpf-dev bpftool libelf-dev libmnl-dev liburing-dev libpcap-dev libcap-dev
   libboost-dev libboost-program-options-dev libfmt-dev libspdlog-dev nlohmann-json3-dev
   libexpected-dev libgtest-dev libgmock-dev liblwip-dev libdpdk-dev)
 # The guests' kernels, and a newer QEMU, are fetched apart and installed nowhere.
