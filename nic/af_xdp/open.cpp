@@ -250,7 +250,14 @@ Result<bool> clear_interface(const std::string& interface_name) {
   const Result<InterfaceLock> lock = InterfaceLock::take(interface_name, index);
   if (!lock && lock.error().errno_value == EBUSY) return false;
   if (!lock) return tl::unexpected(lock.error());
-  return XdpProgram::remove_stale(interface_name, index);
+  Result<bool> removed = XdpProgram::remove_stale(interface_name, index);
+  const std::optional<AttachedProgram> left = attached_program(index);
+  if (removed && left && left->name.empty())
+    return fail("looking for strictsend's XDP program on " + interface_name, EPERM,
+                "to know a program by its number takes CAP_SYS_ADMIN; what is there passes all "
+                "packets to the kernel, and ip link set dev " +
+                    interface_name + " xdp off removes it");
+  return removed;
 }
 
 }  // namespace strictsend::nic::af_xdp
