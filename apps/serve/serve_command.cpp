@@ -22,6 +22,7 @@
 #include "apps/serve/connection.hpp"
 #include "apps/serve/progress.hpp"
 #include "apps/serve/serve_options.hpp"
+#include "apps/serve/service_manager.hpp"
 
 namespace strictsend::serve {
 namespace {
@@ -97,6 +98,37 @@ class ConflictWatch {
   Clock::time_point looked_at_ = Clock::now();
 };
 
+/// Tells the service manager now and then what the server does; called on the server's ticks.
+class StatusReport {
+ public:
+  StatusReport(const ServiceManager& manager, const Engine& engine)
+      : manager_(manager), engine_(engine) {}
+  void watch(const Server& server) { server_ = &server; }
+  void tick() {
+    constexpr double interval_seconds = 10;
+    if (!manager_.listens() || server_ == nullptr || stopping_) return;
+    const double seconds = seconds_since(told_at_);
+    if (seconds < interval_seconds) return;
+    const EngineStats now = engine_.stats();
+    manager_.status(progress_line(before_, now, server_->counters(), seconds));
+    before_ = now;
+    told_at_ = Clock::now();
+  }
+  void stopping(std::chrono::milliseconds limit) {
+    stopping_ = true;
+    manager_.stopping(fmt::format("finishing responses, for {} s at most",
+                                  std::chrono::duration<double>(limit).count()));
+  }
+
+ private:
+  const ServiceManager& manager_;
+  const Engine& engine_;
+  const Server* server_ = nullptr;
+  EngineStats before_;
+  Clock::time_point told_at_ = Clock::now();
+  bool stopping_ = false;
+};
+
 /// What --user asks for: nothing happens without it.
 class Demotion {
  public:
@@ -131,6 +163,7 @@ class Demotion {
 };
 
 int serve(ServeOptions options) {
+  const ServiceManager manager = ServiceManager::from_environment();
   Result<Demotion> demotion = Demotion::prepare(options);
   if (!demotion) return failed(demotion.error());
   // Before the engine makes its threads, which inherit the blocked signals.
@@ -154,12 +187,17 @@ int serve(ServeOptions options) {
   cli::log_above(line, options.log_level);
   Progress progress(line, **engine);
   ConflictWatch conflicts(**engine);
+  StatusReport report(manager, **engine);
   options.server.stop_signals = &*signals;
   options.server.reopen_signal = &*reopen;
   options.server.access_log = access_log.get();
-  options.server.on_tick = [&progress, &conflicts] {
+  options.server.on_tick = [&progress, &conflicts, &report] {
     progress.tick();
     conflicts.tick();
+    report.tick();
+  };
+  options.server.on_drain = [&report, limit = options.server.drain_timeout] {
+    report.stopping(limit);
   };
   const std::uint16_t port = options.server.port;
   const std::uint64_t engine_bytes = (*engine)->memory_bytes();
@@ -170,15 +208,19 @@ int serve(ServeOptions options) {
   Result<std::unique_ptr<Server>> server = Server::create(**engine, std::move(options.server));
   if (!server) return failed_to_start(server.error(), options.engine);
   progress.watch(**server);
+  report.watch(**server);
 
   fmt::print(
       "{}\n"
       "memory: at most {}: {} for the engine, fixed now, and up to {} for the requests of each "
       "connection\n",
       (*engine)->description(), size(bytes_max), size(engine_bytes), size(connection_bytes));
+  std::string places;
   for (const IpAddress& address : (*engine)->addresses())
-    fmt::print("serving http://{}:{}/\n", to_url_host(address), port);
+    places += fmt::format("serving http://{}:{}/\n", to_url_host(address), port);
+  fmt::print("{}", places);
   std::fflush(stdout);
+  manager.ready(places.substr(0, places.find('\n')));
 
   const Clock::time_point began = Clock::now();
   const Result<void> ran = (*server)->run();

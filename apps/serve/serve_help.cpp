@@ -157,15 +157,26 @@ OPTIONS
         How long responses under way may take once the server was asked to stop; what is
         left is reset. Default: 10s.
 
+    --user NAME
+        Become this user once the interface is taken, before the first request is
+        answered: files are then read and written with his rights alone, no thread keeps a
+        capability, and no program that it might execute could bring one back. Only root
+        can. On af_xdp a second process, strictsend-care, keeps what it takes to give the
+        interface back, and does that when the server has ended, in whatever way. Default:
+        whoever starts it, with all rights of his.
+
+    --group NAME
+        The group of --user. Default: the user's own.
+
     --access-log FILE|-
         Append a line for each response to FILE, or write it to standard output, when the
         response has ended: the combined format of web servers, in UTC, and behind it
         bytes_acked= (heads and content, as far as the client acknowledged them), seconds=
         (from the freeze of the file to the last acknowledgement), pages_preserved= (whose
         old bytes were kept for it because somebody wrote to them), and, if the connection
-        ended first, cut= with the reason. FILE is opened again on SIGUSR1. The server
-        never waits for it: lines that it does not take for long are lost, and counted in
-        a warning at the end. Default: none.
+        ended first, cut= with the reason. FILE is opened as --user, and again on SIGUSR1.
+        The server never waits for it: lines that it does not take for long are lost, and
+        counted in a warning at the end. Default: none.
 
     --log-level trace|debug|info|warn|error|critical|off
         What is logged, on standard error. info has a line for each response.
@@ -215,6 +226,11 @@ SIGNALS
     wait for the responses.
 
     SIGUSR1 opens the access log's file again, after it was renamed.
+
+SERVICE
+    Started by systemd with Type=notify, it says when it serves and when it stops, and
+    every ten seconds what it does (systemctl status). strictsend.service serves what
+    /etc/strictsend/serve.conf says, strictsend@NAME.service what NAME.conf there says.
 
 TELEMETRY
     On dpdk, dpdk-telemetry.py shows /strictsend/list, and for each port NAME of it

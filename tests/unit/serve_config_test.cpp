@@ -2,7 +2,9 @@
 // The configuration file of `serve`, and what --print-config says.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -217,6 +219,19 @@ TEST_F(ServeConfig, defaults_are_those_that_are_printed) {
   EXPECT_EQ(b.ecn, a.ecn);
   EXPECT_EQ(b.pacing, a.pacing);
   EXPECT_EQ(b.max_connections, a.max_connections);
+}
+
+TEST_F(ServeConfig, the_manual_page_explains_nothing_that_is_not_there) {
+  const std::vector<std::string> names = serve_option_names();
+  std::istringstream page{std::string(serve_help())};
+  std::size_t headings = 0;
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("    --") || line.starts_with("    -- ")) continue;
+    const std::string name = line.substr(6, line.find_first_of(" |[", 6) - 6);
+    EXPECT_NE(std::ranges::find(names, name), names.end()) << line;
+    ++headings;
+  }
+  EXPECT_GE(headings, names.size() - 1) << "help stands behind its letter";
 }
 
 TEST_F(ServeConfig, the_manual_page_names_the_same_defaults) {
