@@ -2,11 +2,12 @@
 // `serve --user`: what it still may do, and that it is enough.
 #include <sys/stat.h>
 
+#include <cctype>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -153,6 +154,39 @@ TEST_P(ServeCaretaker, is_missed_when_it_is_gone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Over, ServeCaretaker, ::testing::Values("fragments"), name_of);
+
+/// With the capabilities alone that the systemd unit leaves it.
+class ServeUnit : public ServeUser {
+ protected:
+  void prepare_network() override {
+    ServeUser::prepare_network();
+    std::ifstream unit(SERVICE_UNIT);
+    std::string set = "-all";
+    for (std::string line; std::getline(unit, line);) {
+      const std::string name = "CapabilityBoundingSet=";
+      if (!line.starts_with(name)) continue;
+      std::istringstream words(line.substr(name.size()));
+      // "CAP_NET_RAW" is setpriv's "+net_raw".
+      for (std::string word; words >> word;) {
+        for (char& c : word)
+          c = static_cast<char>(std::tolower(c));
+        set += ",+" + word.substr(std::string("cap_").size());
+      }
+    }
+    ASSERT_NE(set.find("+net_admin"), std::string::npos) << set;
+    ASSERT_EQ(set.find("dac_"), std::string::npos) << set;
+    before_ = {"setpriv", "--bounding-set", set};
+  }
+};
+
+TEST_P(ServeUnit, serves_and_clears_the_interface_with_what_it_may) {
+  EXPECT_EQ(difference("open"), "");
+  EXPECT_NE(xdp_program(), "");
+  stop();
+  EXPECT_EQ(xdp_program(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, ServeUnit, ::testing::Values("fragments"), name_of);
 
 /// Of a server on a port that sends nothing.
 class ServeUserMistake : public ::testing::Test {
