@@ -22,6 +22,9 @@ mkdir -p "$tree"
 git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
   [ ! -e "$file" ] || printf '%s\0' "$file"
 done | tar --null --files-from=- --create | tar --extract --directory "$tree"
+# debhelper gives the build a home of its own.
+CCACHE_DIR=$(ccache --get-config cache_dir)
+export CCACHE_DIR
 say "building; what the compiler says goes to build-package/build.log"
 if ! (cd "$tree" && dpkg-buildpackage --build=binary --no-sign) >build-package/build.log 2>&1; then
   tail -n 40 build-package/build.log >&2

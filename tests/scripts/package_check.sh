@@ -24,7 +24,9 @@ say "making an empty Debian 12"
 mmdebstrap --quiet --mode=root --variant=minbase bookworm "$root" "${sources[@]}" >"$folder/mmdebstrap.log" 2>&1 ||
   { tail -n 20 "$folder/mmdebstrap.log" >&2; die "mmdebstrap failed (above)"; }
 mkdir "$root/packages"
-cp "$folder"/*.deb "$root/packages"
+for package in "$folder"/*.deb; do
+  [[ "$package" == *-dbgsym_* ]] || cp "$package" "$root/packages"
+done
 
 # Mounts and interfaces of its own, gone with the last process in it; apt still reaches the mirror through
 # a process outside of the network namespace, so installing stands apart from serving.
