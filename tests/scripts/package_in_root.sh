@@ -29,11 +29,11 @@ install_packages() {
     inside dpkg -L "$package"
   done | sort -u >"$root/packages/files"
   inside strictsend --version
-  inside strictsend serve --help | grep -q '^CONFIGURATION FILE$' || fail "serve --help has no configuration file"
+  inside strictsend serve --help | grep '^CONFIGURATION FILE$' >/dev/null || fail "serve --help has no configuration file"
   inside strictsend doctor --help >/dev/null
   [ "$(inside getent passwd strictsend | cut -d: -f7)" = /usr/sbin/nologin ] || fail "there is no user strictsend"
   [ "$(inside stat -c '%U:%G %a' /var/log/strictsend)" = "strictsend:adm 750" ] || fail "/var/log/strictsend is not his"
-  inside dpkg-query -W -f '${Conffiles}' strictsend | grep -q /etc/strictsend/serve.conf || fail "serve.conf is no conffile"
+  inside dpkg-query -W -f '${Conffiles}' strictsend | grep /etc/strictsend/serve.conf >/dev/null || fail "serve.conf is no conffile"
   [ -z "$(find "$root/etc/systemd/system" -name '*strictsend*' 2>/dev/null)" ] || fail "the service is enabled"
   ! inside ldd /usr/bin/strictsend | grep "not found" || fail "libraries are missing"
 }
@@ -67,7 +67,7 @@ serve() {
   kill -TERM "$server"
   wait "$server" || { cat "$root/packages/serve.log"; fail "the server did not end well"; }
   grep -q '"GET /file HTTP/1.1" 200' "$root/var/log/strictsend/access.log" || fail "there is no line in the access log"
-  ! ip link show near | grep -q prog/xdp || fail "the XDP program is still on the interface"
+  ! ip link show near | grep prog/xdp >/dev/null || fail "the XDP program is still on the interface"
   kill "$peer"
   rm -r "$root/srv/strictsend"
 }
