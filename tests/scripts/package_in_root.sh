@@ -76,8 +76,10 @@ purge_packages() {
   inside apt-get purge -y -qq "${packages[@]}" >/dev/null 2>"$root/packages/apt.log" ||
     { cat "$root/packages/apt.log"; fail "apt-get purge failed"; }
   local left
+  # Folders may be other packages' too; /. is everybody's.
   left=$(inside sh -c 'while read -r name; do
-      if [ -d "$name" ] && [ ! -L "$name" ]; then dpkg -S "$name" >/dev/null 2>&1 || echo "$name"
+      if [ "$name" = /. ]; then continue
+      elif [ -d "$name" ]; then dpkg -S "$name" >/dev/null 2>&1 || echo "$name"
       elif [ -e "$name" ] || [ -L "$name" ]; then echo "$name"; fi; done </packages/files')
   left+=$(find "$root" -xdev -name '*strictsend*' -not -path "$root/packages/*")
   [ -z "$left" ] || fail "purged, and still there: $left"
