@@ -186,4 +186,13 @@ Result<OpenedPort> open_port(const OpenPortOptions& options) {
   return port;
 }
 
+Result<bool> clear_interface(const std::string& spec) {
+  OpenPortOptions options;
+  options.spec = spec;
+  const Result<Spec> parsed = parse_spec(options);
+  if (!parsed) return tl::unexpected(parsed.error());
+  if (parsed->backend != "af_xdp") return false;
+  return af_xdp::clear_interface(parsed->device);
+}
+
 }  // namespace strictsend::nic

@@ -37,4 +37,7 @@ Result<std::uint32_t> queues_to_serve(const OpenPortOptions& options);
 /// Opens the port that a specification names: the one place that knows the backends. Set-up thread.
 Result<OpenedPort> open_port(const OpenPortOptions& options);
 
+/// As the public function of that name says (strictsend/engine.hpp). Set-up thread.
+Result<bool> clear_interface(const std::string& spec);
+
 }  // namespace strictsend::nic

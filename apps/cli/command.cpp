@@ -29,7 +29,7 @@ void print_help(std::span<const Command> commands) {
       "\n"
       "COMMANDS\n");
   for (const Command& command : commands)
-    fmt::print("    {:<12}{}\n", command.name, command.summary);
+    fmt::print("    {:<13}{}\n", command.name, command.summary);
   fmt::print(
       "\n"
       "EXIT STATUS\n"

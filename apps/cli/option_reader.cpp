@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli/option_reader.hpp"
 
+#include <boost/tokenizer.hpp>
+
 namespace strictsend::cli {
 
 namespace po = boost::program_options;
@@ -31,6 +33,40 @@ std::vector<std::string> long_names(const po::options_description& options) {
   for (const auto& option : options.options())
     names.push_back(option->long_name());
   return names;
+}
+
+std::string place_of(const std::string& name, const std::map<std::string, std::string>& places) {
+  const auto place = places.find(name);
+  return place == places.end() ? "--" + name : place->second;
+}
+
+Parsed<std::vector<std::string>> split_words(const std::string& text) {
+  try {
+    return po::split_unix(text);
+  } catch (const boost::escaped_list_error&) {
+    return tl::unexpected(
+        fmt::format("\"{}\" has a quote without its other half, or a backslash that quotes neither "
+                    "itself nor a quote",
+                    text));
+  }
+}
+
+std::string join_words(std::span<const std::string> words) {
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty()) text += ' ';
+    if (!word.empty() && word.find_first_of(" \t\r\n\"'\\") == std::string::npos) {
+      text += word;
+      continue;
+    }
+    text += '"';
+    for (const char c : word) {
+      if (c == '"' || c == '\'' || c == '\\') text += '\\';
+      text += c;
+    }
+    text += '"';
+  }
+  return text;
 }
 
 Parsed<std::vector<std::string>> eal_arguments(std::span<const std::string> behind,

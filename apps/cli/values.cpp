@@ -223,6 +223,14 @@ Parsed<bool> parse_on_off(std::string_view text) {
   return wrong(fmt::format("\"{}\" is neither on nor off", text));
 }
 
+Parsed<bool> parse_yes_no(std::string_view text) {
+  for (const std::string_view yes : {"yes", "true", "on", "1"})
+    if (text == yes) return true;
+  for (const std::string_view no : {"no", "false", "off", "0"})
+    if (text == no) return false;
+  return wrong(fmt::format("\"{}\" is neither yes nor no", text));
+}
+
 Parsed<std::uint32_t> parse_queues(std::string_view text) {
   constexpr std::uint64_t queues_max = 256;  // EngineConfig::queues
   if (text == "auto") return 0;

@@ -48,6 +48,9 @@ struct InterfaceAddresses {
 [[nodiscard]] Parsed<TxForm> parse_tx_form(std::string_view text);
 [[nodiscard]] Parsed<Congestion> parse_congestion(std::string_view text);
 [[nodiscard]] Parsed<bool> parse_on_off(std::string_view text);
+/// What an option without a value may be given: "yes", "no"; "true", "on" and "1", and their
+/// opposites, are the same.
+[[nodiscard]] Parsed<bool> parse_yes_no(std::string_view text);
 /// EngineConfig::queues: 1 to 256, or 0 for "auto": all that the NIC has.
 [[nodiscard]] Parsed<std::uint32_t> parse_queues(std::string_view text);
 /// Which of its offloads a port may use: "all", "checksum", "none".

@@ -32,31 +32,47 @@ std::uint64_t rescued_pages_min(std::uint64_t file_bytes) {
   return file_bytes / 4096 / 16;
 }
 
-constexpr const char* help_text = R"(strictsend demo - show strict splice at work on this machine
+constexpr const char* help_text = R"(NAME
+    strictsend demo - show strict splice at work on this machine
 
-USAGE
-  strictsend demo [OPTIONS]
+SYNOPSIS
+    strictsend demo [OPTION]...
 
-Makes a veth pair and a network namespace, serves a file over AF_XDP, and downloads it with several
-curls at once while writer threads rewrite it through its mapping as fast as they can. Then every
-download is checked: it must hold every write that had ended when its send was submitted, none that
-began after that, and with a write all earlier ones of the same writer. Then the same with page
-protection off, to show that the check can fail. Needs root, ip(8) and curl(1); removes what it made.
+DESCRIPTION
+    Makes a veth pair and a network namespace, serves a file over AF_XDP, and downloads it
+    with several curls at once while writer threads rewrite it through its mapping as fast
+    as they can. Then every download is checked: it must hold every write that had ended
+    when its send was submitted, none that began after that, and with a write all earlier
+    ones of the same writer. Then the same with page protection off, to show that the
+    check can fail. Needs root, ip(8) and curl(1); removes what it made.
 
 OPTIONS
-  --size SIZE        of the file (default 256M)
-  --downloads N      at the same time (default 4)
-  --rounds N         of so many downloads (default 2)
-  --writers N        threads (default 2)
-  --tx FORM          fragments (the pages themselves are sent) or linear (default fragments)
-  --directory DIR    where there is room for the file and its downloads (default: /var/tmp)
-  --help             this text
+    --size SIZE
+        Of the file. Default: 256M.
+
+    --downloads N
+        At the same time. Default: 4.
+
+    --rounds N
+        Of so many downloads. Default: 2.
+
+    --writers N
+        Threads. Default: 2.
+
+    --tx fragments|linear
+        Whether the pages themselves are sent, or a copy. Default: fragments.
+
+    --directory DIR
+        Where there is room for the file and its downloads. Default: /var/tmp.
+
+    -h, --help
+        Print this and exit.
 
 EXIT STATUS
-  0  every protected download was strict, and an unprotected one was torn
-  1  not so, or something failed: the last line says what
-  2  the command line was wrong
-  128 + N  signal N stopped it; what it made is removed all the same (Ctrl-C: 130)
+    0  every protected download was strict, and an unprotected one was torn
+    1  not so, or something failed: the last line says what
+    2  the command line was wrong
+    128 + N  signal N stopped it; what it made is removed all the same (Ctrl-C: 130)
 )";
 
 struct Options {
@@ -70,7 +86,7 @@ cli::Parsed<Options> parse(std::span<const std::string> arguments) {
   description.add_options()("size", po::value<std::string>())(
       "downloads", po::value<std::string>())("rounds", po::value<std::string>())(
       "writers", po::value<std::string>())("tx", po::value<std::string>())(
-      "directory", po::value<std::string>())("help", "");
+      "directory", po::value<std::string>())("help,h", "");
   po::variables_map given;
   try {
     po::store(po::command_line_parser(std::vector(arguments.begin(), arguments.end()))

@@ -18,10 +18,13 @@
 #include "apps/cli/exit_code.hpp"
 #include "apps/cli/status_line.hpp"
 #include "apps/cli/values.hpp"
+#include "apps/serve/account.hpp"
+#include "apps/serve/caretaker.hpp"
 #include "apps/serve/connection.hpp"
 #include "apps/serve/progress.hpp"
 #include "apps/serve/serve_options.hpp"
 #include "apps/serve/serve_statistics.hpp"
+#include "apps/serve/service_manager.hpp"
 
 namespace strictsend::serve {
 namespace {
@@ -97,34 +100,108 @@ class ConflictWatch {
   Clock::time_point looked_at_ = Clock::now();
 };
 
+/// Tells the service manager now and then what the server does; called on the server's ticks.
+class StatusReport {
+ public:
+  StatusReport(const ServiceManager& manager, const Engine& engine)
+      : manager_(manager), engine_(engine) {}
+  void watch(const Server& server) { server_ = &server; }
+  void tick() {
+    constexpr double interval_seconds = 10;
+    if (!manager_.listens() || server_ == nullptr || stopping_) return;
+    const double seconds = seconds_since(told_at_);
+    if (seconds < interval_seconds) return;
+    const EngineStats now = engine_.stats();
+    manager_.status(progress_line(before_, now, server_->counters(), seconds));
+    before_ = now;
+    told_at_ = Clock::now();
+  }
+  void stopping(std::chrono::milliseconds limit) {
+    stopping_ = true;
+    manager_.stopping(fmt::format("finishing responses, for {} s at most",
+                                  std::chrono::duration<double>(limit).count()));
+  }
+
+ private:
+  const ServiceManager& manager_;
+  const Engine& engine_;
+  const Server* server_ = nullptr;
+  EngineStats before_;
+  Clock::time_point told_at_ = Clock::now();
+  bool stopping_ = false;
+};
+
+/// What --user asks for: nothing happens without it.
+class Demotion {
+ public:
+  /// Before there is any thread, and before the engine, after which this has to end.
+  static Result<Demotion> prepare(const ServeOptions& options) {
+    Demotion demotion;
+    if (options.user.empty()) return demotion;
+    const Result<Account> account = find_account(options.user, options.group);
+    if (!account) return tl::unexpected(account.error());
+    demotion.account_ = *account;
+    if (options.engine.nic.starts_with("af_xdp:")) {
+      Result<Caretaker> caretaker = Caretaker::start(options.engine.nic);
+      if (!caretaker) return tl::unexpected(caretaker.error());
+      demotion.caretaker_.emplace(std::move(*caretaker));
+    }
+    if (Result<void> done = give_up_new_rights(); !done) return tl::unexpected(done.error());
+    return demotion;
+  }
+  /// Once everything is open that the user may not open.
+  Result<void> carry_out(const std::string& root) const {
+    if (!account_) return {};
+    if (Result<void> done = become(*account_); !done) return done;
+    return check_directory(root, *account_);
+  }
+  /// After the engine's stop.
+  Result<void> conclude() { return caretaker_ ? caretaker_->finish() : Result<void>(); }
+
+ private:
+  Demotion() = default;
+  std::optional<Account> account_;
+  std::optional<Caretaker> caretaker_;
+};
+
 int serve(ServeOptions options) {
+  const ServiceManager manager = ServiceManager::from_environment();
+  Result<Demotion> demotion = Demotion::prepare(options);
+  if (!demotion) return failed(demotion.error());
   // Before the engine makes its threads, which inherit the blocked signals.
   Result<app::StopSignals> signals = app::StopSignals::create();
   if (!signals) return failed_to_start(signals.error(), options.engine);
   Result<app::ReopenSignal> reopen = app::ReopenSignal::create();
   if (!reopen) return failed_to_start(reopen.error(), options.engine);
+  Result<StatisticsSockets> sockets = StatisticsSockets::make(options);
+  if (!sockets) return failed(sockets.error());
+  Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
+  if (!engine) return failed_to_start(engine.error(), options.engine);
+
+  if (auto done = demotion->carry_out(options.server.root); !done) return failed(done.error());
+  // As the user who will open it again, on SIGUSR1.
   std::unique_ptr<AccessLog> access_log;
   if (!options.access_log_path.empty()) {
     Result<std::unique_ptr<AccessLog>> opened = AccessLog::open(options.access_log_path);
     if (!opened) return failed(opened.error());
     access_log = std::move(*opened);
   }
-  Result<StatisticsSockets> sockets = StatisticsSockets::make(options);
-  if (!sockets) return failed(sockets.error());
-
-  Result<std::unique_ptr<Engine>> engine = Engine::open(options.engine);
-  if (!engine) return failed_to_start(engine.error(), options.engine);
 
   cli::StatusLine line;
   cli::log_above(line, options.log_level);
   Progress progress(line, **engine);
   ConflictWatch conflicts(**engine);
+  StatusReport report(manager, **engine);
   options.server.stop_signals = &*signals;
   options.server.reopen_signal = &*reopen;
   options.server.access_log = access_log.get();
-  options.server.on_tick = [&progress, &conflicts] {
+  options.server.on_tick = [&progress, &conflicts, &report] {
     progress.tick();
     conflicts.tick();
+    report.tick();
+  };
+  options.server.on_drain = [&report, limit = options.server.drain_timeout] {
+    report.stopping(limit);
   };
   const std::uint16_t port = options.server.port;
   const std::uint64_t engine_bytes = (*engine)->memory_bytes();
@@ -135,6 +212,7 @@ int serve(ServeOptions options) {
   Result<std::unique_ptr<Server>> server = Server::create(**engine, std::move(options.server));
   if (!server) return failed_to_start(server.error(), options.engine);
   progress.watch(**server);
+  report.watch(**server);
 
   const std::string told = sockets->description();
   auto statistics = tell_statistics(std::move(*sockets), **engine, **server);
@@ -146,9 +224,12 @@ int serve(ServeOptions options) {
       "connection\n",
       (*engine)->description(), size(bytes_max), size(engine_bytes), size(connection_bytes));
   fmt::print("{}", told);
+  std::string places;
   for (const IpAddress& address : (*engine)->addresses())
-    fmt::print("serving http://{}:{}/\n", to_url_host(address), port);
+    places += fmt::format("serving http://{}:{}/\n", to_url_host(address), port);
+  fmt::print("{}", places);
   std::fflush(stdout);
+  manager.ready(places.substr(0, places.find('\n')));
 
   const Clock::time_point began = Clock::now();
   const Result<void> ran = (*server)->run();
@@ -161,7 +242,9 @@ int serve(ServeOptions options) {
   for (std::uint32_t i = 0; i < (*engine)->queue_count(); ++i)
     queues.push_back((*engine)->queue_stats(i));
   fmt::print("{}", summary((*server)->counters(), closing, queues, seconds_since(began)));
+  const Result<void> cleared = demotion->conclude();
   if (!ran) return failed(ran.error());
+  if (!cleared) return failed(cleared.error());
   return cli::exit_ok;
 }
 
@@ -172,6 +255,10 @@ int run_serve(std::span<const std::string> arguments) {
   if (!options) return cli::usage_error("serve", options.error());
   if (options->help) {
     fmt::print("{}", serve_help());
+    return cli::exit_ok;
+  }
+  if (!options->printed.empty()) {
+    fmt::print("{}", options->printed);
     return cli::exit_ok;
   }
   // A log or summary that nobody reads must not end the server before the interface is back.

@@ -11,6 +11,7 @@ SYNOPSIS
     strictsend serve --nic af_xdp:IFACE --root DIR [OPTION]...
     strictsend serve --nic dpdk:PORT --address A/BITS --root DIR [OPTION]...
                      [-- EAL-ARGUMENT...]
+    strictsend serve --config FILE [OPTION]...
 
 DESCRIPTION
     Answers GET and HEAD for the regular files beneath DIR, and PUT where --allow-put says
@@ -167,15 +168,26 @@ OPTIONS
         How long responses under way may take once the server was asked to stop; what is
         left is reset. Default: 10s.
 
+    --user NAME
+        Become this user once the interface is taken, before the first request is
+        answered: files are then read and written with his rights alone, no thread keeps a
+        capability, and no program that it might execute could bring one back. Only root
+        can. On af_xdp a second process, strictsend-care, keeps what it takes to give the
+        interface back, and does that when the server has ended, in whatever way. Default:
+        whoever starts it, with all rights of his.
+
+    --group NAME
+        The group of --user. Default: the user's own.
+
     --access-log FILE|-
         Append a line for each response to FILE, or write it to standard output, when the
         response has ended: the combined format of web servers, in UTC, and behind it
         bytes_acked= (heads and content, as far as the client acknowledged them), seconds=
         (from the freeze of the file to the last acknowledgement), pages_preserved= (whose
         old bytes were kept for it because somebody wrote to them), and, if the connection
-        ended first, cut= with the reason. FILE is opened again on SIGUSR1. The server
-        never waits for it: lines that it does not take for long are lost, and counted in
-        a warning at the end. Default: none.
+        ended first, cut= with the reason. FILE is opened as --user, and again on SIGUSR1.
+        The server never waits for it: lines that it does not take for long are lost, and
+        counted in a warning at the end. Default: none.
 
     --stats-socket PATH
         Tell statistics on a Unix socket at PATH: who connects gets one JSON document and
@@ -196,13 +208,38 @@ OPTIONS
     --pcap FILE
         Record every packet to FILE, for wireshark. Slow.
 
+    --eal-arguments "ARGUMENT..."
+    -- EAL-ARGUMENT...
+        What goes to DPDK's environment abstraction layer: all that follows --, or one
+        value, whose words are parted as a shell does it, with quotes and backslashes.
+        Unless they say otherwise, threads may run on every processor and nothing is
+        shared with other DPDK processes.
+
+    --config FILE
+        Read options from FILE, see below. What the command line says goes for them.
+
+    --print-config
+        Print the configuration, as a file that --config takes, and exit: what the command
+        line and the file say, and behind # what holds where they say nothing. The same
+        file then prints the same.
+
     -h, --help
         Print this and exit.
 
-    -- EAL-ARGUMENT...
-        All that follows goes to DPDK's environment abstraction layer. Unless they say
-        otherwise, threads may run on every processor and nothing is shared with other
-        DPDK processes.
+CONFIGURATION FILE
+    A line for each option, with the names that they have above without their dashes:
+
+        # What eth0 serves.
+        nic = af_xdp:eth0
+        root = /srv/files
+        port = 8080
+        listing = yes
+
+    # begins a comment, wherever it stands, so no value can have it. Blanks around names
+    and values do not count, and nothing is quoted. Options that take no value take yes or
+    no; --listing=no on the command line takes back what the file says. Relative paths are
+    relative to where strictsend was started. --config, --print-config and --help are for
+    the command line alone. A name that is not known, or stands there twice, is an error.
 
 SIGNALS
     SIGTERM, SIGINT and SIGHUP stop the server: no new requests, responses under way are
@@ -218,6 +255,12 @@ STATISTICS
     docs/operations.md with those that deserve an alarm. A sample is told to everybody who
     asks within a tenth of a second. Reading them costs the serving threads nothing.
 
+SERVICE
+    Started by systemd with Type=notify, it says when it serves and when it stops, and
+    every ten seconds what it does (systemctl status). strictsend.service serves what
+    /etc/strictsend/serve.conf says, strictsend@NAME.service what NAME.conf there says.
+
+TELEMETRY
     On dpdk, dpdk-telemetry.py shows /strictsend/list, and for each port NAME of it
     /strictsend/port,NAME, /strictsend/queue,NAME,N, /strictsend/device,NAME (the
     driver's extended statistics) and /strictsend/engine,NAME.
@@ -227,7 +270,7 @@ EXIT STATUS
     1  it could not start, or failed; also when the NIC was removed, or does not answer
        and resetting it did not help: then everything is given back, the summary is
        printed, and standard error says what became of it
-    2  the command line was wrong
+    2  the command line or the configuration file was wrong; nothing was done
 
 EXAMPLES
     strictsend serve --nic af_xdp:eth0 --root /srv/files
@@ -237,6 +280,7 @@ EXAMPLES
         --gateway 10.0.0.254 --queues 4
     strictsend serve --nic dpdk:net_tap0 --root /srv/files --address 10.0.0.1/24 \
         -- --no-huge --no-pci --vdev=net_tap0,iface=tap0
+    strictsend serve --config /etc/strictsend/serve.conf --print-config
 )";
 }
 

@@ -6,57 +6,24 @@
 #include <chrono>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
 
 #include "apps/cli/address_options.hpp"
+#include "apps/cli/config_file.hpp"
 #include "apps/cli/option_reader.hpp"
 #include "apps/cli/values.hpp"
 #include "apps/serve/connection.hpp"
+#include "apps/serve/option_table.hpp"
 
 namespace strictsend::serve {
 namespace {
 
 namespace po = boost::program_options;
 using cli::Parsed;
-
-po::options_description described() {
-  po::options_description options;
-  auto add = options.add_options();
-  add("help,h", "");
-  add("listing", "");
-  add("allow-put", "");
-  for (const char* name : {"nic",
-                           "root",
-                           "put-limit",
-                           "port",
-                           "address",
-                           "gateway",
-                           "vlan",
-                           "mtu",
-                           "queues",
-                           "cache",
-                           "preserved-limit",
-                           "preserved-per-connection",
-                           "tx",
-                           "offloads",
-                           "congestion",
-                           "ecn",
-                           "pacing",
-                           "max-connections",
-                           "idle-timeout",
-                           "request-timeout",
-                           "drain-timeout",
-                           "access-log",
-                           "stats-socket",
-                           "metrics",
-                           "log-level",
-                           "pcap"})
-    add(name, po::value<std::string>(), "");
-  return options;
-}
 
 /// So that the splices of all of them together are what an engine takes
 /// (EngineConfig::max_splices).
@@ -83,24 +50,79 @@ Parsed<std::chrono::milliseconds> parse_timeout(const std::string& text) {
   return time;
 }
 
+/// The command line's options, and behind them those of the file that it names.
+struct Given {
+  po::variables_map values;
+  std::map<std::string, std::string> places;
+};
+
+Parsed<Given> take_file(Given given, const po::options_description& options) {
+  const std::string& path = given.values["config"].as<std::string>();
+  std::vector<std::string> command_line_only;
+  for (const OptionRow& row : option_table())
+    if (row.kind == OptionRow::Kind::once) command_line_only.emplace_back(row.name);
+  const Parsed<cli::ConfigFile> file = cli::read_config_file(path, options, command_line_only);
+  if (!file) return tl::unexpected(file.error());
+  for (const auto& [name, place] : file->places)
+    if (!given.values.contains(name)) given.places.emplace(name, place);
+  try {
+    po::store(file->options, given.values);  // what is there already stays
+  } catch (const po::error& error) {
+    return tl::unexpected(fmt::format("{}: {}", path, error.what()));
+  }
+  return given;
+}
+
+/// What stands behind `--` goes for what --eal-arguments or the file says. Stored as one value, as
+/// the file has it.
+Parsed<void> read_eal_arguments(Given& given, std::span<const std::string> behind,
+                                ServeOptions& options) {
+  constexpr const char* name = "eal-arguments";
+  if (!behind.empty()) {
+    if (given.values.contains(name) && !given.places.contains(name))
+      return tl::unexpected<std::string>(
+          "--eal-arguments and -- are two ways to say the same; keep one");
+    const std::string joined = cli::join_words({behind.begin() + 1, behind.end()});
+    given.values.erase(name);
+    given.values.emplace(name, po::variable_value(boost::any(joined), false));
+    given.places.erase(name);
+  }
+  if (!given.values.contains(name)) return {};
+  const Parsed<std::vector<std::string>> words =
+      behind.empty() ? cli::split_words(given.values[name].as<std::string>())
+                     : std::vector<std::string>(behind.begin() + 1, behind.end());
+  if (!words || !options.engine.nic.starts_with("dpdk:")) {
+    return tl::unexpected(
+        !behind.empty()
+            ? "what stands behind -- are arguments for DPDK, which --nic dpdk:PORT alone takes"
+            : fmt::format("{}: {}", cli::place_of(name, given.places),
+                          words ? "DPDK's, which the nic dpdk:PORT alone takes" : words.error()));
+  }
+  options.engine.nic_arguments = *words;
+  return {};
+}
+
 }  // namespace
 
 tl::expected<ServeOptions, std::string> parse_serve_options(
     std::span<const std::string> arguments) {
   // What stands behind -- is not ours: DPDK's EAL reads it.
   const auto behind_options = std::find(arguments.begin(), arguments.end(), "--");
-  const auto split =
-      cli::split_options({arguments.begin(), behind_options}, described(),
-                         "every argument is an option and its value; the directory goes behind "
-                         "--root");
+  const po::options_description described = described_options();
+  auto split = cli::split_options({arguments.begin(), behind_options}, described,
+                                  "every argument is an option and its value; the directory goes "
+                                  "behind --root");
   if (!split) return tl::unexpected(split.error());
 
   ServeOptions options;
-  cli::OptionReader reader(*split);
-  if (reader.given("help")) {
+  Parsed<Given> given(Given{std::move(*split), {}});
+  if (given->values.contains("help")) {
     options.help = true;
     return options;
   }
+  if (given->values.contains("config")) given = take_file(std::move(*given), described);
+  if (!given) return tl::unexpected(given.error());
+  cli::OptionReader reader(given->values, given->places);
   const auto within = [](std::uint64_t least, std::uint64_t most) {
     return [=](const std::string& text) { return cli::parse_number(text, least, most); };
   };
@@ -108,12 +130,12 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.require("root", "name the directory to serve, for example --root /srv/files");
   reader.option("nic", cli::parse_nic, [&](auto& v) { options.engine.nic = v; });
   reader.option("root", parse_path, [&](auto& v) { options.server.root = v; });
-  options.server.allow_put = reader.given("allow-put");
+  options.server.allow_put = reader.flag("allow-put");
   reader.option("put-limit", cli::parse_size,
                 [&](auto v) { options.server.limits.put_bytes_max = v; });
   if (reader.given("put-limit") && !options.server.allow_put)
-    reader.complain("--put-limit: nothing is stored without --allow-put");
-  options.server.store.listing = reader.given("listing");
+    reader.complain(reader.place_of("put-limit") + ": nothing is stored without --allow-put");
+  options.server.store.listing = reader.flag("listing");
   reader.option("port", within(1, 65535),
                 [&](auto v) { options.server.port = static_cast<std::uint16_t>(v); });
   cli::read_address_options(reader, options.engine);
@@ -142,6 +164,14 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
                 [&](auto v) { options.server.limits.request_timeout = v; });
   reader.option("drain-timeout", cli::parse_duration,
                 [&](auto v) { options.server.drain_timeout = v; });
+  const auto parse_name = [](const std::string& text) -> Parsed<std::string> {
+    if (text.empty()) return tl::unexpected<std::string>("the name is empty");
+    return text;
+  };
+  reader.option("user", parse_name, [&](auto& v) { options.user = v; });
+  reader.option("group", parse_name, [&](auto& v) { options.group = v; });
+  if (reader.given("group") && options.user.empty())
+    reader.complain(reader.place_of("group") + ": it is the group of --user, which is missing");
   reader.option("access-log", parse_path, [&](auto& v) { options.access_log_path = v; });
   reader.option("stats-socket", parse_path, [&](auto& v) { options.stats_socket_path = v; });
   reader.option("metrics", statistics::parse_loopback_endpoint,
@@ -149,9 +179,13 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
   reader.option("log-level", parse_level, [&](auto& v) { options.log_level = v; });
   reader.option("pcap", parse_path, [&](auto& v) { options.engine.pcap_path = v; });
   if (!reader.complaint().empty()) return tl::unexpected(reader.complaint());
-  auto for_eal = cli::eal_arguments({behind_options, arguments.end()}, options.engine.nic);
-  if (!for_eal) return tl::unexpected(std::move(for_eal.error()));
-  options.engine.nic_arguments = std::move(*for_eal);
+  if (auto done = read_eal_arguments(*given, {behind_options, arguments.end()}, options); !done)
+    return tl::unexpected(done.error());
+  if (given->values.contains("print-config")) {
+    Parsed<std::string> written = written_configuration(given->values);
+    if (!written) return tl::unexpected(written.error());
+    options.printed = std::move(*written);
+  }
   // The engine resets what stands still; the session, which closes politely, goes first.
   const http::SessionLimits& limits = options.server.limits;
   options.engine.idle_timeout_ms =
@@ -167,7 +201,7 @@ tl::expected<ServeOptions, std::string> parse_serve_options(
 }
 
 std::vector<std::string> serve_option_names() {
-  return cli::long_names(described());
+  return cli::long_names(described_options());
 }
 
 }  // namespace strictsend::serve

@@ -15,19 +15,23 @@
 
 namespace strictsend::serve {
 
-/// The command line of `serve`, understood and checked as far as that goes without touching the
-/// system.
+/// The command line of `serve` and the configuration file that it names, understood and checked as
+/// far as that goes without touching the system.
 struct ServeOptions {
   bool help = false;
+  std::string printed;  ///< what --print-config asks for; empty: it was not given
   EngineConfig engine;
   ServerConfig server;
   std::string log_level = "warn";
+  std::string user;               ///< to become once everything is set up; empty: stay
+  std::string group;              ///< of whom; empty: the user's own
   std::string access_log_path;    ///< empty: no log; "-": standard output
   std::string stats_socket_path;  ///< empty: none
   std::optional<statistics::LoopbackEndpoint> metrics;
 };
 
-/// The error is one sentence that names the option and what would be right.
+/// Reads the file of --config. The error is one sentence that names the option, with file and line
+/// where it stands in one, and what would be right.
 [[nodiscard]] tl::expected<ServeOptions, std::string> parse_serve_options(
     std::span<const std::string> arguments);
 

@@ -181,6 +181,7 @@ void Server::Impl::begin_drain() {
   drain_ends_ = clock_.now() + config_.drain_timeout;
   spdlog::info("stopping: {} connections, {} responses under way", connections_.size(),
                transfers_.size());
+  if (config_.on_drain) config_.on_drain();
   for (auto& [id, connection] : connections_)
     connection->session().drain();
 }

@@ -32,6 +32,7 @@ struct ServerConfig {
   const app::StopSignals* stop_signals = nullptr;    ///< a first one is request_stop, a second ends
                                                      ///< the waiting for sends
   Observer* observer = nullptr;
+  std::function<void()> on_drain;  ///< called once, when it begins to stop
   /// Called a few times a second on the server's thread, for a progress display.
   std::function<void()> on_tick;
 };

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/api/engine_impl.hpp"
+#include "nic/open_port.hpp"
 #include <strictsend/engine.hpp>
 
 namespace strictsend {
@@ -14,6 +15,10 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineConfig& config) {
   Result<std::unique_ptr<Impl>> impl = Impl::open(config);
   if (!impl) return tl::unexpected(std::move(impl.error()));
   return std::unique_ptr<Engine>(new Engine(std::move(*impl)));
+}
+
+Result<bool> Engine::clear_interface(const std::string& nic) {
+  return nic::clear_interface(nic);
 }
 
 std::string Engine::description() const {

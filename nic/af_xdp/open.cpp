@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/af_xdp/open.hpp"
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -240,6 +242,22 @@ Result<std::unique_ptr<Port>> open_port(const AfXdpConfig& config, const DmaMemo
   }
   STRICTSEND_ASSERT(error.has_value());
   return tl::unexpected(*error);
+}
+
+Result<bool> clear_interface(const std::string& interface_name) {
+  const std::uint32_t index = ::if_nametoindex(interface_name.c_str());
+  if (index == 0) return false;  // it went, and the program with it
+  const Result<InterfaceLock> lock = InterfaceLock::take(interface_name, index);
+  if (!lock && lock.error().errno_value == EBUSY) return false;
+  if (!lock) return tl::unexpected(lock.error());
+  Result<bool> removed = XdpProgram::remove_stale(interface_name, index);
+  const std::optional<AttachedProgram> left = attached_program(index);
+  if (removed && left && left->name.empty())
+    return fail("looking for strictsend's XDP program on " + interface_name, EPERM,
+                "to know a program by its number takes CAP_SYS_ADMIN; what is there passes all "
+                "packets to the kernel, and ip link set dev " +
+                    interface_name + " xdp off removes it");
+  return removed;
 }
 
 }  // namespace strictsend::nic::af_xdp

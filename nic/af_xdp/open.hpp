@@ -43,4 +43,8 @@ Result<std::uint32_t> queues_to_serve(const std::string& interface_name, std::ui
 /// registered whole and must not be write-protected yet; frame 0 is never sent from.
 Result<std::unique_ptr<Port>> open_port(const AfXdpConfig& config, const DmaMemory& memory);
 
+/// Takes off what an ended engine has left, unless a running one has the interface; whether there
+/// was any.
+Result<bool> clear_interface(const std::string& interface_name);
+
 }  // namespace strictsend::nic::af_xdp

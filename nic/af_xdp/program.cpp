@@ -106,8 +106,7 @@ xdp_program* find_ours(const xdp_multiprog* programs) {
   return nullptr;
 }
 
-/// Detaches what an ended process left; says whether there was something.
-Result<bool> remove_stale(const std::string& interface_name, std::uint32_t interface_index) {
+Result<bool> detach_ours(const std::string& interface_name, std::uint32_t interface_index) {
   bool removed = false;
   while (true) {
     const AttachedPrograms programs = programs_of(interface_index);
@@ -203,7 +202,7 @@ Result<XdpProgram> XdpProgram::attach(const std::string& interface_name,
   const CapturedWarnings warnings;
   auto state = std::make_unique<State>();
   state->interface_index = interface_index;
-  const Result<bool> removed = remove_stale(interface_name, interface_index);
+  const Result<bool> removed = detach_ours(interface_name, interface_index);
   if (!removed) return tl::unexpected(removed.error());
   state->replaced_stale = *removed;
 
@@ -226,6 +225,12 @@ Result<XdpProgram> XdpProgram::attach(const std::string& interface_name,
   if (const AttachedPrograms programs = programs_of(interface_index))
     state->shared = !xdp_multiprog__is_legacy(programs.get());
   return XdpProgram(std::move(state));
+}
+
+Result<bool> XdpProgram::remove_stale(const std::string& interface_name,
+                                      std::uint32_t interface_index) {
+  const CapturedWarnings quiet;
+  return detach_ours(interface_name, interface_index);
 }
 
 XdpProgram::XdpProgram(std::unique_ptr<State> state) : state_(std::move(state)) {}

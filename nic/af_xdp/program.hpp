@@ -34,6 +34,10 @@ class XdpProgram {
   static Result<XdpProgram> attach(const std::string& interface_name, std::uint32_t interface_index,
                                    XdpHook hook);
 
+  /// Detaches what an ended process has left; whether there was any. The same holds.
+  static Result<bool> remove_stale(const std::string& interface_name,
+                                   std::uint32_t interface_index);
+
   XdpProgram(XdpProgram&&) noexcept;
   XdpProgram& operator=(XdpProgram&&) noexcept;
   XdpProgram(const XdpProgram&) = delete;

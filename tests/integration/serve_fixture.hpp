@@ -53,6 +53,7 @@ class Serve : public ::testing::TestWithParam<const char*> {
     std::vector<std::string> argv = {STRICTSEND_PROGRAM, "serve", "--root",      root_directory_,
                                      "--cache",          cache,   "--log-level", "warn",
                                      "--drain-timeout",  "1s"};
+    argv.insert(argv.begin(), before_.begin(), before_.end());
     argv.insert(argv.end(), more.begin(), more.end());
     argv.insert(argv.end(), more_.begin(), more_.end());
     const std::vector<std::string> port = port_arguments();
@@ -117,8 +118,9 @@ class Serve : public ::testing::TestWithParam<const char*> {
 
   NetNamespacePair::Options net_options_;
   unsigned dpdk_queues_ = 1;
-  std::vector<std::string> more_;  ///< options of every start
-  std::string address6_;           ///< of the server too, where it must be told; empty: none
+  std::vector<std::string> before_;  ///< the program: what starts it, with its options
+  std::vector<std::string> more_;    ///< options of every start
+  std::string address6_;             ///< of the server too, where it must be told; empty: none
   TempDir root_;
   std::string root_directory_ = root_.path();  ///< that is served
   std::optional<NetNamespacePair> network_;

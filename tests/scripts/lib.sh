@@ -9,17 +9,18 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 export CC_LD=lld CXX_LD=lld
 
 packages_build=(g++ clang-14 lld meson ninja-build pkg-config python3 ccache git
-  linux-libc-dev libxdp-dev libbpf-dev bpftool libelf-dev libmnl-dev liburing-dev libpcap-dev
+  linux-libc-dev libxdp-dev libbpf-dev bpftool libelf-dev libmnl-dev liburing-dev libpcap-dev libcap-dev
   libboost-dev libboost-program-options-dev libfmt-dev libspdlog-dev nlohmann-json3-dev
   libexpected-dev libgtest-dev libgmock-dev liblwip-dev libdpdk-dev)
 # The guests' kernels, and a newer QEMU, are fetched apart and installed nowhere.
 packages_vm=(qemu-system-x86 busybox-static kmod zstd binutils procps curl iproute2 iputils-ping tshark)
 packages_docs=(doxygen python3)
-packages_test=("${packages_build[@]}" "${packages_docs[@]}" libclang-rt-14-dev util-linux
+packages_test=("${packages_build[@]}" "${packages_docs[@]}" libclang-rt-14-dev util-linux mandoc man-db systemd
   wget wrk ethtool nginx dpdk-dev python3-prometheus-client "${packages_vm[@]}")
 packages_demo=("${packages_build[@]}" curl iproute2 ethtool procps)
 packages_bench=("${packages_build[@]}" libbenchmark-dev curl iproute2 ethtool procps util-linux nginx
   dpdk-dev)
+packages_package=("${packages_build[@]}" debhelper dpkg-dev fakeroot systemd lintian mmdebstrap curl iproute2)
 packages_format=(clang-format git)
 packages_lint=("${packages_build[@]}" clang-tidy)
 

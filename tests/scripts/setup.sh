@@ -4,6 +4,6 @@
 set -euo pipefail
 . tests/scripts/lib.sh
 ensure_packages "${packages_test[@]}" "${packages_demo[@]}" "${packages_bench[@]}" \
-  "${packages_format[@]}" "${packages_lint[@]}"
+  "${packages_package[@]}" "${packages_format[@]}" "${packages_lint[@]}"
 configure build
 say "everything is installed and build/ is configured"
