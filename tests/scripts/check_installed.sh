@@ -38,7 +38,7 @@ for file in "$prefix"/lib/sysusers.d/strictsend.conf "$prefix"/lib/tmpfiles.d/st
   [ -f "$file" ] || { echo "${file#"$work/root"} was not installed"; exit 1; }
 done
 if [ -f "$build"/apps/man/strictsend.1 ]; then
-  for page in strictsend strictsend-serve strictsend-doctor strictsend-conformance strictsend-demo; do
+  for page in strictsend strictsend-serve strictsend-top strictsend-doctor strictsend-conformance strictsend-demo; do
     [ -f "$prefix/share/man/man1/$page.1" ] || { echo "the page $page(1) was not installed"; exit 1; }
   done
 fi
