@@ -16,7 +16,7 @@ namespace strictsend::testing {
 /// send was submitted; every minute the engine's accounts are looked at.
 struct SoakOptions {
   std::uint64_t seed = 1;
-  Duration length = seconds(30 * 60);       ///< in virtual time; peers then have time to leave
+  Duration length = seconds(1'800);         ///< in virtual time; peers then have time to leave
   Duration peer_every = milliseconds(250);  ///< one comes, on average
 };
 

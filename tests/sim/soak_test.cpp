@@ -54,7 +54,7 @@ TEST(Soak, half_an_hour_of_mixed_load_leaves_memory_as_it_was_and_everything_bal
   for (std::uint64_t seed = 1; seed <= (asked == 0 ? 1 : asked); ++seed) {
     SoakOptions options{.seed = seed};
     if (asked == 0) options.peer_every = milliseconds(sanitized ? 1'000 : 3'000);
-    if (asked == 0 && sanitized) options.length = seconds(3 * 60);
+    if (asked == 0 && sanitized) options.length = seconds(180);
     const SoakReport report = run_soak(options);
     print(options, report);
     ASSERT_FALSE(report.violation) << *report.violation << "; seed " << seed;
