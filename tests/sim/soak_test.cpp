@@ -62,8 +62,8 @@ TEST(Soak, half_an_hour_of_mixed_load_leaves_memory_as_it_was_and_everything_bal
     EXPECT_GT(report.peers, 100U);
     EXPECT_GT(report.splices_complete, report.peers / 2);
     EXPECT_LT(report.splices_complete, report.splices);
-    EXPECT_GT(report.segments_retransmitted, 100U);
-    EXPECT_GT(report.pages_preserved, 100U);
+    EXPECT_GT(report.segments_retransmitted, report.peers / 2);
+    EXPECT_GT(report.pages_preserved, report.peers / 5);
     EXPECT_GT(report.pages_evicted, 1000U);
     EXPECT_GT(report.bytes_checked, report.peers * 50'000);
     // Sanitizers keep what was freed for a while.
