@@ -6,9 +6,9 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-usage: ./dev bench [segment|nic|forms|queues|preserve|goodput|transport [OPTIONS]]
+usage: ./dev bench [segment|nic|forms|queues|preserve|goodput|small|disk|transport [OPTIONS]]
 
-Measures a release build; without an argument everything but transport, in some ten minutes. Root
+Measures a release build; without an argument everything but transport, in some 15 minutes. Root
 only. Other load on the machine disturbs every number; the ratios within one table are what to look
 at.
 
@@ -26,6 +26,15 @@ at.
               --size SIZE        of the file (default 1G)
               --rounds N         of every kind of download (default 5)
               --directory DIR    where the file is made (default /dev/shm, a tmpfs)
+              --help             further options
+  small     requests for cached files of 1 to 64 KiB by wrk over a veth pair, strictsend beside nginx: per
+            second of processor time, and latencies
+              --rounds N         of each size (default 5)
+              --help             further options
+  disk      a file of four times the cache, sent once from the disk on a port that discards, beside fio
+            reading it with the same direct reads
+              --cache SIZE       (default 256M)
+              --directory DIR    where the file is made (default /var/tmp)
               --help             further options
   transport downloads over paths that are slow, long, and lose or reorder packets: strictsend's TCP
             beside the kernel's; in some 20 minutes
@@ -45,14 +54,16 @@ run() {
     queues) build-release/tests/bench/queues_bench ;;
     preserve) shift && build-release/tests/bench/preserve_bench "$@" ;;
     goodput) shift && build-release/tests/bench/goodput_bench "$@" ;;
+    small) shift && build-release/tests/bench/small_bench "$@" ;;
+    disk) shift && build-release/tests/bench/disk_bench "$@" ;;
     transport) shift && build-release/tests/bench/transport_bench "$@" ;;
   esac
 }
 
 case "${1:-all}" in
-  all) what=(segment nic forms queues preserve goodput) ;;
+  all) what=(segment nic forms queues preserve goodput small disk) ;;
   segment | nic | forms | queues) [ $# = 1 ] || die "$1 takes no further arguments; ./dev bench --help" ;;
-  preserve | goodput | transport) ;;
+  preserve | goodput | small | disk | transport) ;;
   help | -h | --help) usage && exit ;;
   *) usage >&2 && exit 2 ;;
 esac
@@ -61,7 +72,7 @@ esac
 ensure_packages "${packages_bench[@]}"
 configure build-release -Dbuildtype=release -Dbenchmarks=true
 ninja -C build-release --quiet apps/strictsend \
-  tests/bench/{segment,nic,af_xdp_udp,queues,preserve,goodput,transport}_bench
+  tests/bench/{segment,nic,af_xdp_udp,queues,preserve,goodput,small,disk,transport}_bench
 
 if [ $# -gt 0 ]; then
   run "$@"

@@ -19,7 +19,8 @@ packages_test=("${packages_build[@]}" "${packages_docs[@]}" libclang-rt-14-dev u
   wget wrk ethtool nginx dpdk-dev python3-prometheus-client "${packages_vm[@]}")
 packages_demo=("${packages_build[@]}" curl iproute2 ethtool procps)
 packages_bench=("${packages_build[@]}" libbenchmark-dev curl iproute2 ethtool procps util-linux nginx
-  dpdk-dev)
+  dpdk-dev fio wrk)
+packages_soak=("${packages_build[@]}" curl iproute2 util-linux)
 packages_package=("${packages_build[@]}" debhelper dpkg-dev fakeroot systemd lintian mmdebstrap curl iproute2)
 packages_format=(clang-format git)
 packages_lint=("${packages_build[@]}" clang-tidy)

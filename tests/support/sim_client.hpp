@@ -45,9 +45,12 @@ class SimClient {
 
   void open(Time now);
   void send(std::string_view request, Time now);
-  void close(Time now);            ///< FIN after what was sent
-  void reset();                    ///< RST and gone
-  void vanish() { gone_ = true; }  ///< answers nothing any more
+  void close(Time now);  ///< FIN after what was sent
+  void reset();          ///< RST and gone
+  void vanish() {        ///< answers nothing any more
+    gone_ = true;
+    retry_at_ = Time::never();
+  }
   /// A window of so many bytes from now on, told to the peer at once; 0 closes it.
   void offer_window(std::uint32_t bytes, Time now);
   /// Sends from another MAC from now on: the same host behind another card or router.

@@ -137,6 +137,10 @@ SimClient& SimEngine::connect(const SimClient::Options& options) {
   return client;
 }
 
+void SimEngine::forget(const SimClient& client) {
+  clients_.remove_if([&](const SimClient& other) { return &other == &client; });
+}
+
 std::uint64_t SimEngine::submit(ConnectionId connection, pagecache::SnapshotState* snapshot,
                                 std::string_view header, std::string_view trailer,
                                 std::uint64_t user_data, bool notify_sent) {

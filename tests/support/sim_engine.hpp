@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,6 +75,8 @@ class SimEngine {
   [[nodiscard]] engine::Host* host() { return host_ ? &*host_ : nullptr; }
 
   SimClient& connect(const SimClient::Options& options);
+  /// The client is gone from the network, as if it had vanished, and with it all that it received.
+  void forget(const SimClient& client);
 
   // The application's side, as the public API does it.
   std::uint64_t submit(ConnectionId connection, pagecache::SnapshotState* snapshot,
@@ -152,7 +154,7 @@ class SimEngine {
   std::vector<std::unique_ptr<engine::QueueLoop>> loops_;
   std::vector<bool> held_;
   std::uint32_t connections_each_ = 0;
-  std::deque<SimClient> clients_;
+  std::list<SimClient> clients_;
   Duration look_again_ = microseconds(1);
   bool stopped_ = false;
 };
