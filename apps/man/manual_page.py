@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 
-pages = ["strictsend", "strictsend-serve", "strictsend-doctor", "strictsend-conformance", "strictsend-demo"]
+pages = ["strictsend", "strictsend-serve", "strictsend-top", "strictsend-doctor", "strictsend-conformance",
+         "strictsend-demo"]
 # Where text is laid out by hand, lines are kept.
 literal_sections = {"SYNOPSIS", "EXAMPLES"}
 entry = re.compile(r"^    (-|[0-9]\S* {2}|[0-9]+ \+ \S+ {2}|[a-z]+ {2,}\S)")
