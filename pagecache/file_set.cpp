@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pagecache/file_set.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <chrono>
 #include <errno.h>
 #include <thread>
@@ -18,6 +21,12 @@ namespace {
 
 std::pair<std::uint64_t, std::uint64_t> map_key(const FileKey& key) {
   return {key.device, key.inode};
+}
+
+std::size_t descriptors_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1 << 20));
 }
 
 /// How long to wait for frames that were given back and are still being collected, in steps.
@@ -55,6 +64,9 @@ tl::unexpected<Error> conflict_error(const std::string& operation, const std::st
       "open that");
 }
 
+FileSet::FileSet(std::shared_ptr<CacheCore> core, const LoadOptions& load_options)
+    : core_(std::move(core)), load_options_(load_options), files_max_(descriptors_max() / 2) {}
+
 FileSet::~FileSet() {
   for (auto& [key, entry] : entries_) {
     if (entry.file == nullptr || !has_unsaved_changes(*entry.file)) continue;
@@ -75,7 +87,9 @@ Result<std::shared_ptr<CachedFile>> FileSet::open(BackingFile backing) {
     if (entry.file == nullptr) {
       entry.busy = true;
       lock.unlock();
-      return load(key, std::make_shared<Disk>(std::move(backing)));
+      auto loaded = load(key, std::make_shared<Disk>(std::move(backing)));
+      keep_descriptors_free();
+      return loaded;
     }
     // Making room uses a file for a moment, and so does who looks through all of them.
     was_idle = entry.file.use_count() == 1;
@@ -302,6 +316,16 @@ bool FileSet::make_room(std::uint64_t frames) {
     if (core_->allocator().free_frames() > free_before) return true;
   }
   return false;
+}
+
+void FileSet::keep_descriptors_free() {
+  for (;;) {
+    {
+      const Lock lock(mutex_);
+      if (entries_.size() <= files_max_) return;
+    }
+    if (!evict_one(WriteBack::no)) return;
+  }
 }
 
 void FileSet::drop_idle() {

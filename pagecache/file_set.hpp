@@ -81,8 +81,7 @@ class DiskOrigin final : public FileOrigin {
 /// Lock order: writers, disk->mutex, mutex_, CachedFile::lock.
 class FileSet : public std::enable_shared_from_this<FileSet> {
  public:
-  FileSet(std::shared_ptr<CacheCore> core, const LoadOptions& load_options)
-      : core_(std::move(core)), load_options_(load_options) {}
+  FileSet(std::shared_ptr<CacheCore> core, const LoadOptions& load_options);
   FileSet(const FileSet&) = delete;
   FileSet& operator=(const FileSet&) = delete;
   /// Writes back what is changed and can be; says in the log what could not.
@@ -99,6 +98,8 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   /// there is nothing of that kind.
   bool make_spare_room(std::uint64_t frames);
   void drop_idle();
+  /// Half of the process's file descriptors: each file in the cache has one. Beyond, idle files go.
+  [[nodiscard]] std::size_t files_max() const { return files_max_; }
   /// For the errors of a full cache.
   [[nodiscard]] std::string fullness() const;
 
@@ -124,12 +125,14 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   Entry& wait_until_idle(Lock& lock, const FileKey& key);
   enum class WriteBack : std::uint8_t { no, yes };
   bool evict_one(WriteBack changed);
+  void keep_descriptors_free();
   void keep_until_drained(IoRing ring, std::shared_ptr<CachedFile> file);
   void reap_stuck();
   void log_mode_once(const FileKey& key, const std::string& name, const std::string& mode);
 
   const std::shared_ptr<CacheCore> core_;
   const LoadOptions load_options_;
+  const std::size_t files_max_;
 
   std::mutex mutex_;
   std::condition_variable not_busy_;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/serve/serve_command.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -164,7 +167,22 @@ class Demotion {
   std::optional<Caretaker> caretaker_;
 };
 
+/// Each file that is kept open has a descriptor. The limit that a shell gives is for programs that
+/// use select(2), which this one does not.
+std::size_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1 << 20));
+}
+
 int serve(ServeOptions options) {
+  // Half of them the page cache's, of which half may be asked for again; the rest for uploads,
+  // queues and logs.
+  options.server.store.files_max =
+      std::min(options.server.store.files_max, raise_descriptor_limit() / 4);
   const ServiceManager manager = ServiceManager::from_environment();
   Result<Demotion> demotion = Demotion::prepare(options);
   if (!demotion) return failed(demotion.error());

@@ -660,6 +660,25 @@ TEST(FileCacheRoom, writes_that_do_not_fit_say_so_and_leave_the_file_whole) {
   EXPECT_TRUE(disk.settles());
 }
 
+TEST(FileCacheRoom, idle_files_leave_descriptors_to_others) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{100, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  {
+    CacheOnDisk disk(CacheOnDisk::config_of(mib, 64));
+    for (unsigned i = 0; i < 150; ++i) {
+      const std::string name = std::to_string(i);
+      put_file(disk.path(name), random_bytes(100, i));
+      EXPECT_EQ(CacheOnDisk::read(*disk.open(name)), random_bytes(100, i));
+    }
+    EXPECT_LE(disk.cache().stats().frames_cached, 50U);
+    EXPECT_GE(disk.cache().stats().frames_cached, 49U);
+    EXPECT_TRUE(disk.settles());
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 TEST(FileCacheRoom, growing_drops_idle_files) {
   CacheOnDisk disk(CacheOnDisk::config_of(mib, 64));
   put_file(disk.path("a"), random_bytes(150 * page_bytes, 1));
