@@ -329,7 +329,8 @@ void FileSet::keep_descriptors_free() {
 }
 
 void FileSet::drop_idle() {
-  while (make_room()) {
+  reap_stuck();
+  while (evict_one(WriteBack::yes)) {
   }
 }
 
