@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -55,6 +56,12 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   /// Pages in memory. Under the lock.
   [[nodiscard]] std::uint64_t resident_pages() const {
     return evictable ? resident.count() : page_count;
+  }
+
+  /// Takes the lock.
+  [[nodiscard]] bool is_mapped() {
+    const std::scoped_lock guard(lock);
+    return mapping != nullptr;
   }
 
   /// The runs of frames that hold the pages now, in file order: where the loader reads into,

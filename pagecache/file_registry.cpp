@@ -16,6 +16,13 @@ class FileRegistry final : public FileSource {
  public:
   FileRegistry(std::shared_ptr<FileSet> files, std::unique_ptr<PageLoader> loader)
       : files_(std::move(files)), loader_(std::move(loader)) {}
+  FileRegistry(const FileRegistry&) = delete;
+  FileRegistry& operator=(const FileRegistry&) = delete;
+  ~FileRegistry() override {
+    loader_.reset();
+    // Now, and not when the last one who reads a page lets go of the set: the guard is still there.
+    files_->save_all();
+  }
 
   Result<std::shared_ptr<CachedFile>> open(const std::string& path, int flags) override {
     return open(BackingFile::open(path, flags));

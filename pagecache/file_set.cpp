@@ -67,11 +67,17 @@ tl::unexpected<Error> conflict_error(const std::string& operation, const std::st
 FileSet::FileSet(std::shared_ptr<CacheCore> core, const LoadOptions& load_options)
     : core_(std::move(core)), load_options_(load_options), files_max_(descriptors_max() / 2) {}
 
-FileSet::~FileSet() {
-  for (auto& [key, entry] : entries_) {
-    if (entry.file == nullptr || !has_unsaved_changes(*entry.file)) continue;
-    const DiskOrigin& origin = disk_origin(*entry.file);
-    if (auto saved = sync_to_disk(*entry.file); !saved)
+void FileSet::save_all() {
+  std::vector<std::shared_ptr<CachedFile>> files;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [key, entry] : entries_)
+      if (entry.file != nullptr) files.push_back(entry.file);
+  }
+  for (const std::shared_ptr<CachedFile>& file : files) {
+    if (!has_unsaved_changes(*file)) continue;
+    const DiskOrigin& origin = disk_origin(*file);
+    if (auto saved = sync_to_disk(*file); !saved)
       spdlog::error("changes of {} are lost: {}", origin.disk->backing.name(),
                     saved.error().message());
   }
@@ -93,7 +99,10 @@ Result<std::shared_ptr<CachedFile>> FileSet::open(BackingFile backing) {
     }
     // Making room uses a file for a moment, and so does who looks through all of them.
     was_idle = entry.file.use_count() == 1;
-    for (int i = 0; !was_idle && core_->evictor().busy() && i < borrow_steps_max; ++i) {
+    // It matters where a mapping that nobody uses any more could be given up.
+    for (int i = 0;
+         !was_idle && entry.file->is_mapped() && core_->evictor().busy() && i < borrow_steps_max;
+         ++i) {
       entry.busy = true;  // so that it stays what it is
       lock.unlock();
       std::this_thread::sleep_for(borrow_step);
@@ -302,18 +311,20 @@ bool FileSet::make_room(std::uint64_t frames) {
   reap_stuck();
   if (make_spare_room(frames)) return true;
   for (int step = 0; step < collecting_steps_max; ++step) {
-    const std::uint64_t free_before = core_->allocator().free_frames();
+    const std::uint64_t free_before = core_->allocator().free_file_frames();
     if (evict_one(WriteBack::yes)) return true;
     for (const Eviction kind :
          {Eviction::unused, Eviction::unwanted, Eviction::not_next, Eviction::any})
       if (core_->evictor().evict(frames, kind, EvictFrom::all_files) > 0) return true;
-    if (write_back_changed()) return true;
+    if (write_back_changed() &&
+        core_->evictor().evict(frames, Eviction::any, EvictFrom::all_files) > 0)
+      return true;
     // Frames of sends that are over may still be on their way back.
     const bool collecting = core_->evictor().busy() || core_->allocator().waiting_frames() != 0 ||
                             core_->snapshots().outside() != core_->snapshots().live();
     if (!collecting) return false;
     std::this_thread::sleep_for(collecting_step);
-    if (core_->allocator().free_frames() > free_before) return true;
+    if (core_->allocator().free_file_frames() > free_before) return true;
   }
   return false;
 }

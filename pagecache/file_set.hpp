@@ -84,8 +84,9 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   FileSet(std::shared_ptr<CacheCore> core, const LoadOptions& load_options);
   FileSet(const FileSet&) = delete;
   FileSet& operator=(const FileSet&) = delete;
-  /// Writes back what is changed and can be; says in the log what could not.
-  ~FileSet();
+  ~FileSet() = default;
+  /// At the end: writes back what is changed and can be; says in the log what could not.
+  void save_all();
 
   Result<std::shared_ptr<CachedFile>> open(BackingFile backing);
   Result<void> refresh(std::shared_ptr<CachedFile>& file);

@@ -109,6 +109,11 @@ Result<void> write_back(CacheCore& core, const SnapshotState& snapshot,
   return {};
 }
 
+bool is_irrecoverable(CachedFile& file) {
+  const std::scoped_lock lock(file.lock);
+  return file.superseded || file.load_error.load(std::memory_order_relaxed) != 0;
+}
+
 void mark_all_changed(CachedFile& file) {
   const std::scoped_lock lock(file.lock);
   for (std::uint64_t page = 0; page < file.page_count; ++page)
@@ -170,7 +175,9 @@ Result<void> sync_to_disk(CachedFile& file) {
   if (!before) return tl::unexpected(before.error());
   if (!has_unsaved_changes(file)) return {};
   const FileChange change = change_between(origin.identity(), *before);
-  if (change == FileChange::content) return conflict_error("sync", backing.name());
+  // A version that the disk has not any more, whatever its times say, must not go over the new one.
+  if (change == FileChange::content || is_irrecoverable(file))
+    return conflict_error("sync", backing.name());
 
   if (!core.config().protect && file.mapping != nullptr) mark_all_changed(file);
   std::vector<PageIndex> pages;

@@ -158,6 +158,11 @@ std::uint64_t FrameAllocator::reap_waiting() {
   return freed;
 }
 
+std::uint64_t FrameAllocator::free_file_frames() const {
+  const std::scoped_lock lock(mutex_);
+  return free_file_frames_.count();
+}
+
 std::uint64_t FrameAllocator::audit_failures() const {
   const std::scoped_lock lock(mutex_);
   return audit_ == nullptr ? 0 : audit_->failures;

@@ -59,6 +59,8 @@ class FrameAllocator {
     return reserve_begin_.value - files_begin_.value;
   }
   [[nodiscard]] std::uint64_t free_frames() const { return free_.load(std::memory_order_relaxed); }
+  /// Of those that files can have.
+  [[nodiscard]] std::uint64_t free_file_frames() const;
   [[nodiscard]] std::uint64_t waiting_frames() const {
     return waiting_.load(std::memory_order_relaxed);
   }

@@ -5,7 +5,15 @@
 
 #include <fmt/format.h>
 
+#include "base/clock.hpp"
+
 namespace strictsend::pagecache {
+namespace {
+
+/// What is freed for a file others may take while the rest is being freed: for no longer than this.
+constexpr Duration room_limit = seconds(10);
+
+}  // namespace
 
 Result<std::span<const IoPiece>> FrameTarget::provide(std::uint64_t size_bytes) {
   pieces_.clear();
@@ -23,6 +31,7 @@ Result<std::span<const IoPiece>> FrameTarget::provide(std::uint64_t size_bytes) 
 }
 
 Result<std::shared_ptr<CachedFile>> FrameTarget::create_file(std::uint64_t size_bytes) {
+  const Time deadline = monotonic_now() + room_limit;
   for (;;) {
     auto file = core_.create_file(size_bytes, Residency::loaded);
     if (file) return file;
@@ -31,8 +40,8 @@ Result<std::shared_ptr<CachedFile>> FrameTarget::create_file(std::uint64_t size_
                   files_.fullness() + "; choose a larger one with --cache");
     if (file.error().errno_value != ENOSPC) return file;
     const std::uint64_t pages = pages_for(size_bytes);
-    const std::uint64_t free = core_.allocator().free_frames();
-    if (!files_.make_room(pages > free ? pages - free : 1))
+    const std::uint64_t free = core_.allocator().free_file_frames();
+    if (!files_.make_room(pages > free ? pages - free : 1) || monotonic_now() >= deadline)
       return fail(fmt::format("load a file of {} bytes", size_bytes), ENOBUFS,
                   files_.fullness() +
                       ", and the others in it are open, being sent or cannot be written back; "

@@ -452,7 +452,9 @@ bool PageChanger::may_leave(std::uint64_t page) const {
   const bool last_in_part = file_.mapping != nullptr && page + 1 == file_.page_count &&
                             file_.size_bytes.load(std::memory_order_relaxed) % page_bytes != 0;
   // Its disk has other bytes by now.
-  return !last_in_part && !(file_.superseded && needed(page));
+  const bool irrecoverable =
+      file_.superseded || file_.load_error.load(std::memory_order_relaxed) != 0;
+  return !last_in_part && !(irrecoverable && (needed(page) || file_.mapping != nullptr));
 }
 
 bool PageChanger::evict(std::uint64_t page) {

@@ -53,6 +53,7 @@ class NewFrames {
 /// So many pages are worth taking others', which have to be read again then: reading single pages
 /// would cost more.
 constexpr std::uint64_t pages_at_a_time = 16;
+constexpr int tries_for_a_frame = 64;
 
 /// Frames for one page at least and `count` at best; none: there is no room.
 void find_frames(CacheCore& core, FileSet& files, std::uint64_t count, NewFrames& frames) {
@@ -66,7 +67,8 @@ void find_frames(CacheCore& core, FileSet& files, std::uint64_t count, NewFrames
   while (frames.size() < some && core.evictor().evict(some - frames.size(), Eviction::not_next,
                                                       EvictFrom::paged_files) != 0)
     frames.fill_up_to(some);
-  while (frames.size() == 0 && files.make_room())
+  // What one frees another may take: who needs it so much more comes again.
+  for (int tries = 0; frames.size() == 0 && tries < tries_for_a_frame && files.make_room(); ++tries)
     frames.fill_up_to(1);
 }
 

@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/thread.hpp"
+#include "pagecache/page_changer.hpp"
 #include "pagecache/page_in.hpp"
 
 namespace strictsend::pagecache {
@@ -118,7 +119,8 @@ void PageLoader::answer_mapping(const Want& want, bool has_come) const {
   const std::scoped_lock lock(want.file->lock);
   const Mapping& mapping = *want.file->mapping;
   const bool is_there = want.begin < mapping.pages() && want.file->hidden.test(want.begin);
-  if (!has_come && is_there)
+  const bool in_memory = is_there && PageChanger(*core_, *want.file).is_in_memory(want.begin);
+  if (!has_come && is_there && !in_memory)
     mapping.lose(want.begin);
   else
     mapping.wake(want.begin);

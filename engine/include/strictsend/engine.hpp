@@ -327,9 +327,10 @@ class STRICTSEND_API Engine {
   static Result<std::unique_ptr<Engine>> open(const EngineConfig& config);
   /// Takes off the interface of `nic` what an engine has left there that was killed, or that at its
   /// end had not the rights any more to which it was opened (CAP_NET_ADMIN, and CAP_SYS_ADMIN for
-  /// libxdp): the XDP program, which then passes every packet to the kernel. The value: whether
-  /// there was any. False too while a running engine has the interface, and of ports that leave
-  /// nothing.
+  /// libxdp): the XDP program, which then passes every packet to the kernel.
+  /// \param nic as EngineConfig::nic
+  /// \return whether there was any; false too while a running engine has the interface, and of
+  /// ports that leave nothing
   static Result<bool> clear_interface(const std::string& nic);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
