@@ -437,6 +437,10 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineConfig& config) {
   fake::reset();
   return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(config)));
 }
+/// Sockets leave nothing on an interface.
+Result<bool> Engine::clear_interface(const std::string& /*nic*/) {
+  return false;
+}
 std::string Engine::description() const {
   return "kernel sockets on loopback, port " + std::to_string(fake::port());
 }
