@@ -23,7 +23,7 @@ namespace {
 using Bounce = std::array<std::byte, page_bytes>;
 
 /// For pages that a file grows by; others may take what is freed.
-constexpr Duration room_limit = seconds(10);
+constexpr Duration growth_limit = seconds(10);
 constexpr std::uint64_t grow_step_pages = 256;  // zeroed at a time, with the file's lock held
 
 PageIndex page_of(std::uint64_t offset) {
@@ -85,7 +85,7 @@ void drop_added_pages(CachedFile& file) {
 /// Adds pages of zeros until there are `pages`, a step at a time; the size does not change yet.
 /// Without an edit, under `writers`: room may have to be made on the disk.
 Result<void> add_pages(CachedFile& file, const char* operation, std::uint64_t pages) {
-  Time deadline = monotonic_now() + room_limit;
+  Time deadline = monotonic_now() + growth_limit;
   for (;;) {
     Result<void> grown;
     {
@@ -98,7 +98,7 @@ Result<void> add_pages(CachedFile& file, const char* operation, std::uint64_t pa
       if (grown) file.dirty.set_range(before, after);
     }
     if (grown) {
-      deadline = monotonic_now() + room_limit;
+      deadline = monotonic_now() + growth_limit;
       continue;
     }
     const std::shared_ptr<FileSet> files = disk_origin(file).files.lock();

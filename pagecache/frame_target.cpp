@@ -11,7 +11,7 @@ namespace strictsend::pagecache {
 namespace {
 
 /// What is freed for a file others may take while the rest is being freed: for no longer than this.
-constexpr Duration room_limit = seconds(10);
+constexpr Duration load_limit = seconds(10);
 
 }  // namespace
 
@@ -31,7 +31,7 @@ Result<std::span<const IoPiece>> FrameTarget::provide(std::uint64_t size_bytes) 
 }
 
 Result<std::shared_ptr<CachedFile>> FrameTarget::create_file(std::uint64_t size_bytes) {
-  const Time deadline = monotonic_now() + room_limit;
+  const Time deadline = monotonic_now() + load_limit;
   for (;;) {
     auto file = core_.create_file(size_bytes, Residency::loaded);
     if (file) return file;
