@@ -30,9 +30,9 @@ constexpr Duration time_per_page = microseconds(40);
 constexpr std::uint64_t pages_per_step_max = 64;
 constexpr Duration stuck_for = seconds(4);
 
-class SlowReaders {
+class SlowReadersStory {
  public:
-  explicit SlowReaders(const SlowReadersOptions& options)
+  explicit SlowReadersStory(const SlowReadersOptions& options)
       : options_(options), random_(options.seed), engine_(engine_options()) {
     content_.resize(file_bytes);
     for (char& c : content_)
@@ -213,7 +213,7 @@ class SlowReaders {
 }  // namespace
 
 SlowReadersReport run_slow_readers(const SlowReadersOptions& options) {
-  return SlowReaders(options).run();
+  return SlowReadersStory(options).run();
 }
 
 }  // namespace strictsend::testing
