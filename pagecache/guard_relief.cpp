@@ -16,8 +16,6 @@ namespace {
 /// does not wait again for its next page, but no more than that of the old pages.
 constexpr std::uint64_t share_of_spares = 16;
 constexpr std::uint64_t share_of_kept = 4;
-/// Evicted at a time for writers that wait.
-constexpr std::uint64_t frames_at_a_time = 64;
 
 }  // namespace
 
@@ -52,14 +50,6 @@ void Guard::relieve_writers(Time now) {
   }
   const Duration limit = core_.config().writer_wait_limit;
   if (now - std::max(since, last_victim_) < limit) return;
-
-  // Before a send is given up, pages that nobody sends soon: they can be read again.
-  if (frames_kept() < core_.preserved_limits().relieve_above &&
-      core_.evictor().evict(frames_at_a_time, Eviction::unwanted, EvictFrom::all_files) != 0) {
-    core_.spare_waiters().frames_may_be_free();
-    retry_waiting_faults();
-    return;
-  }
 
   last_victim_ = now;
   find_holders();
