@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <fcntl.h>
-#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+
+#include "apps/support/blocked_signals.hpp"
 
 namespace strictsend::serve {
 namespace {
@@ -85,13 +85,8 @@ Result<std::unique_ptr<AccessLog>> AccessLog::open(const std::string& path) {
 
 AccessLog::AccessLog(std::string path, app::UniqueFd file)
     : path_(std::move(path)), file_(std::move(file)) {
-  // Threads inherit the mask of their maker.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const app::BlockedSignals blocked;
   thread_ = std::thread([this] { work(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 AccessLog::~AccessLog() {

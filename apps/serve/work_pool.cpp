@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/serve/work_pool.hpp"
 
-#include <csignal>
-#include <pthread.h>
 #include <utility>
+
+#include "apps/support/blocked_signals.hpp"
 
 namespace strictsend::serve {
 
 WorkPool::WorkPool(std::size_t threads) {
-  // Threads inherit the mask of their maker.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const app::BlockedSignals blocked;
   for (std::size_t i = 0; i < threads; ++i)
     threads_.emplace_back([this] { work(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 WorkPool::~WorkPool() {

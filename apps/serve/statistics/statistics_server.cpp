@@ -6,16 +6,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <list>
 #include <poll.h>
-#include <pthread.h>
 #include <utility>
 #include <vector>
 
 #include <spdlog/spdlog.h>
 
 #include "apps/serve/statistics/client.hpp"
+#include "apps/support/blocked_signals.hpp"
 
 namespace strictsend::statistics {
 namespace {
@@ -134,13 +133,8 @@ void StatisticsServer::Loop::make_room(bool is_http) {
 
 StatisticsServer::StatisticsServer(std::unique_ptr<Loop> loop, app::WakeUp stop)
     : loop_(std::move(loop)), stop_(std::move(stop)) {
-  // Threads inherit the mask of their maker.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const app::BlockedSignals blocked;
   thread_ = std::thread([this] { loop_->run(stop_, stopping_); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 StatisticsServer::~StatisticsServer() {
