@@ -43,7 +43,7 @@ class PagedModel {
         model_(file_pages * page_bytes - 1234) {
     for (std::byte& byte : model_)
       byte = static_cast<std::byte>(random_());
-    write_file("file", model_);
+    put_file(disk_.path("file"), model_);
     file_ = disk_.open("file");
     first_version_ = file_;
   }
@@ -77,14 +77,6 @@ class PagedModel {
   std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
   void violated(std::string what) {
     if (result_.violation.empty()) result_.violation = std::move(what);
-  }
-
-  void write_file(const std::string& name, const Bytes& bytes) {
-    const int fd = ::open(disk_.path(name).c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-    for (std::size_t done = 0; done < bytes.size();)
-      done += static_cast<std::size_t>(
-          std::max<ssize_t>(::write(fd, bytes.data() + done, bytes.size() - done), 0));
-    ::close(fd);
   }
 
   void do_something() {
@@ -266,14 +258,7 @@ class PagedModel {
 
   void check_disk() {
     sync();
-    Bytes bytes(model_.size() + 1);
-    const int fd = ::open(disk_.path("file").c_str(), O_RDONLY | O_CLOEXEC);
-    std::size_t done = 0;
-    for (ssize_t got = 1; got > 0; done += static_cast<std::size_t>(std::max<ssize_t>(got, 0)))
-      got = ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-    ::close(fd);
-    bytes.resize(done);
-    if (bytes != model_) violated("the disk has other bytes after a sync");
+    if (get_file(disk_.path("file")) != model_) violated("the disk has other bytes after a sync");
   }
 
   const PagedModelConfig config_;
