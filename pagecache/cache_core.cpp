@@ -37,11 +37,6 @@ std::uint64_t lone_pages_limit() {
   return std::max<std::uint64_t>(maps_max / 4 * 3 / 2, 16);
 }
 
-tl::unexpected<Error> mapping_failed(int error) {
-  return fail("mapping a file", error,
-              "if the process has too many mappings, raise vm.max_map_count with sysctl");
-}
-
 }  // namespace
 
 SpareWaiters::Waiting::Waiting(SpareWaiters& waiters) : waiters_(waiters), since_(monotonic_now()) {
@@ -212,8 +207,10 @@ Result<std::span<std::byte>> CacheCore::map(const std::shared_ptr<CachedFile>& f
     STRICTSEND_ASSERT(run.first != no_frame);  // file_map has seen to that
     if (const int error = mapping.append(run.first.plus(static_cast<std::uint32_t>(skipped)),
                                          run.count - skipped);
-        error != 0)
-      return mapping_failed(error);
+        error != 0) {
+      return fail("mapping a file", error,
+                  "if the process has too many mappings, raise vm.max_map_count with sysctl");
+    }
   }
   return std::span(mapping.address(), file->size_bytes.load(std::memory_order_relaxed));
 }
@@ -239,13 +236,12 @@ PinOutcome CacheCore::resolve_for_sending(SnapshotState& snapshot, PageIndex pag
   const PinOutcome outcome = resolve_and_pin(snapshot, page, frame);
   const CachedFile& file = *snapshot.file;
   if (!file.evictable || outcome == PinOutcome::revoked) return outcome;
-  if (outcome != PinOutcome::absent && !file.paged) return outcome;
   if (outcome == PinOutcome::absent && file.load_error.load(std::memory_order_relaxed) != 0) {
     counters_.sends_failed_for_disk.fetch_add(1, std::memory_order_relaxed);
     return PinOutcome::revoked;
   }
   if (!file.paged) {  // all of it was there, and most of it may be still
-    wants_.want(snapshot, page.value, read_ahead_pages_min);
+    if (outcome == PinOutcome::absent) wants_.want(snapshot, page.value, read_ahead_pages_min);
     return outcome;
   }
   const std::uint64_t ahead = snapshot.ahead_page.load(std::memory_order_relaxed);

@@ -172,9 +172,8 @@ class CacheCore : public std::enable_shared_from_this<CacheCore> {
   [[nodiscard]] const Userfaultfd* uffd() const { return uffd_ ? &*uffd_ : nullptr; }
   /// Why `uffd` is null.
   [[nodiscard]] const Error& uffd_error() const { return uffd_error_; }
-  /// So many pages of mappings may stand in a VMA of their own.
-  [[nodiscard]] std::uint64_t lone_pages_max() const { return lone_pages_max_; }
-  /// Whether another one may: for a writer's sake; and for making room, to which half is open.
+  /// Whether another page of a mapping may stand in a VMA of its own: for a writer's sake; and for
+  /// making room, to which half of them is open.
   [[nodiscard]] bool has_room_for_redirect() const { return lone_pages() < lone_pages_max_; }
   [[nodiscard]] bool has_room_for_scattering() const {
     return counters_.pages_scattered.load(std::memory_order_relaxed) < lone_pages_max_ / 2 &&

@@ -54,9 +54,7 @@ std::vector<FrameRun> CachedFile::extents() const {
   for (std::uint64_t page = 0; page < page_count; ++page) {
     const FrameIndex frame{
         table[PageIndex{static_cast<std::uint32_t>(page)}].current.load(std::memory_order_relaxed)};
-    const bool follows = !runs.empty() && runs.back().first != no_frame &&
-                         runs.back().first.plus(runs.back().count) == frame;
-    if (follows) {
+    if (!runs.empty() && runs.back().first.plus(runs.back().count) == frame) {
       ++runs.back().count;
     } else {
       runs.push_back({frame, 1});

@@ -64,6 +64,11 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
     return mapping != nullptr;
   }
 
+  /// The disk has not this version any more, so what leaves the memory is gone. Under the lock.
+  [[nodiscard]] bool is_irrecoverable() const {
+    return superseded || load_error.load(std::memory_order_relaxed) != 0;
+  }
+
   /// The runs of frames that hold the pages now, in file order: where the loader reads into,
   /// through CacheCore::arena().dma(). Only before the file is published, or under the lock.
   [[nodiscard]] std::vector<FrameRun> extents() const;
@@ -104,9 +109,7 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
   SparseBits scattered;  ///< pages of the mapping that stand, or will once shown, in a VMA each
   /// Of a loaded file's pages that are not in memory: what their bytes sum up to.
   std::unordered_map<std::uint64_t, std::uint64_t> evicted_sums;
-  /// Clean pages may be on their way to the disk still, so none may leave the memory.
-  bool writing_back = false;
-  std::uint32_t kept_resident = 0;  ///< users who need all pages to stay
+  std::uint32_t kept_resident = 0;  ///< by so many (KeptResident)
   bool superseded = false;          ///< the disk has a newer version, which is another CachedFile
   std::uint64_t evict_hand = 0;     ///< where the search for pages to evict goes on
   bool in_upkeep = false;  ///< the guard has it on its list (history to collect, pages away)
@@ -120,6 +123,24 @@ class CachedFile final : public std::enable_shared_from_this<CachedFile> {
  private:
   /// Room for the entries and bits of so many pages.
   void make_entries(std::uint64_t count);
+};
+
+/// No page of the file leaves the memory while this lives. Takes the lock.
+class KeptResident {
+ public:
+  explicit KeptResident(CachedFile& file) : file_(file) {
+    const std::scoped_lock lock(file.lock);
+    ++file.kept_resident;
+  }
+  KeptResident(const KeptResident&) = delete;
+  KeptResident& operator=(const KeptResident&) = delete;
+  ~KeptResident() {
+    const std::scoped_lock lock(file_.lock);
+    --file_.kept_resident;
+  }
+
+ private:
+  CachedFile& file_;
 };
 
 }  // namespace strictsend::pagecache

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/mutation.hpp"
 #include "pagecache/cache_core.hpp"
 #include "pagecache/page_changer.hpp"
 
@@ -73,8 +72,7 @@ std::uint64_t evict_some(CachedFile& file, std::uint64_t frames, Eviction kind) 
       used.store(false, std::memory_order_relaxed);
       continue;
     }
-    const bool written = file.dirty.test(page) && !mutation_active(Mutation::evict_written);
-    if (!written && may_go(file, page, kind) && changer.evict(page)) ++freed;
+    if (changer.may_leave(page) && may_go(file, page, kind) && changer.evict(page)) ++freed;
   }
   file.core->counters().pages_evicted.fetch_add(freed, std::memory_order_relaxed);
   return freed;

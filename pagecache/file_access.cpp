@@ -209,28 +209,6 @@ bool overflows(std::uint64_t offset, std::size_t bytes) {
   return offset + bytes < offset;
 }
 
-}  // namespace
-
-namespace {
-
-/// No page of the file leaves the memory while this lives.
-class KeptResident {
- public:
-  explicit KeptResident(CachedFile& file) : file_(file) {
-    const std::scoped_lock lock(file.lock);
-    ++file.kept_resident;
-  }
-  KeptResident(const KeptResident&) = delete;
-  KeptResident& operator=(const KeptResident&) = delete;
-  ~KeptResident() {
-    const std::scoped_lock lock(file_.lock);
-    --file_.kept_resident;
-  }
-
- private:
-  CachedFile& file_;
-};
-
 std::uint64_t first_absent(CachedFile& file) {
   const std::scoped_lock lock(file.lock);
   const std::uint64_t page = file.resident.next_clear(0, file.page_count);

@@ -28,7 +28,7 @@ class FileEdit {
   [[nodiscard]] std::uint64_t size_bytes() const;
   [[nodiscard]] std::uint64_t pages() const;
 
-  /// Always, but for pages of a paged file. What follows is for such pages alone.
+  /// Whether the page is there now, rather than on the disk alone. What follows is for such pages.
   [[nodiscard]] bool in_memory(PageIndex page) const;
   /// The page's bytes now; valid until anything else is called.
   [[nodiscard]] const std::byte* readable(PageIndex page) const;
@@ -43,7 +43,7 @@ class FileEdit {
   /// Adds pages of zeros, protected, at the end; ENOSPC when the cache is full. Does not change the
   /// size.
   Result<void> grow(std::uint64_t pages);
-  /// Whether snapshots would lose none: of a paged file they may need pages that are on disk only.
+  /// Whether snapshots would lose none: they may need pages that are on disk only.
   [[nodiscard]] bool can_shrink(std::uint64_t pages) const;
   /// Takes pages away at the end; snapshots keep theirs. Does not change the size.
   void shrink(std::uint64_t pages);

@@ -99,8 +99,6 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
   /// there is nothing of that kind.
   bool make_spare_room(std::uint64_t frames);
   void drop_idle();
-  /// Half of the process's file descriptors: each file in the cache has one. Beyond, idle files go.
-  [[nodiscard]] std::size_t files_max() const { return files_max_; }
   /// For the errors of a full cache.
   [[nodiscard]] std::string fullness() const;
 
@@ -133,6 +131,7 @@ class FileSet : public std::enable_shared_from_this<FileSet> {
 
   const std::shared_ptr<CacheCore> core_;
   const LoadOptions load_options_;
+  /// Half of the process's file descriptors: each file has one. Beyond that, idle files go.
   const std::size_t files_max_;
 
   std::mutex mutex_;

@@ -111,7 +111,7 @@ Result<void> write_back(CacheCore& core, const SnapshotState& snapshot,
 
 bool is_irrecoverable(CachedFile& file) {
   const std::scoped_lock lock(file.lock);
-  return file.superseded || file.load_error.load(std::memory_order_relaxed) != 0;
+  return file.is_irrecoverable();
 }
 
 void mark_all_changed(CachedFile& file) {
@@ -125,21 +125,6 @@ void mark_changed(CachedFile& file, std::span<const PageIndex> pages) {
   for (const PageIndex page : pages)
     if (page.value < file.page_count) file.dirty.set(page.value);
 }
-
-/// When it goes, pages may leave the memory again: the disk has them, or they count as changed.
-class WrittenBack {
- public:
-  explicit WrittenBack(CachedFile& file) : file_(file) {}
-  WrittenBack(const WrittenBack&) = delete;
-  WrittenBack& operator=(const WrittenBack&) = delete;
-  ~WrittenBack() {
-    const std::scoped_lock lock(file_.lock);
-    file_.writing_back = false;
-  }
-
- private:
-  CachedFile& file_;
-};
 
 /// Tells others, while it lives, that the disk's mutex is held by a write-back.
 class Syncing {
@@ -180,16 +165,15 @@ Result<void> sync_to_disk(CachedFile& file) {
     return conflict_error("sync", backing.name());
 
   if (!core.config().protect && file.mapping != nullptr) mark_all_changed(file);
+  // Until the disk has them, or they count as changed again: clean pages may be on their way to it.
+  const KeptResident kept(file);
   std::vector<PageIndex> pages;
   auto snapshot = core.freeze_for_sync(file.shared_from_this(), pages);
   if (!snapshot) {
     mark_changed(file, pages);
-    const std::scoped_lock lock(file.lock);
-    file.writing_back = false;
     return tl::unexpected(snapshot.error());
   }
   const HeldSnapshot held(core, *snapshot);
-  const WrittenBack written_back(file);
   auto result = write_back(core, *held, pages, backing, before->size_bytes);
   if (!result) mark_changed(file, pages);
 

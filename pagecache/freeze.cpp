@@ -274,7 +274,6 @@ Result<SnapshotState*> CacheCore::freeze_range(const std::shared_ptr<CachedFile>
            page = file->dirty.next(page + 1, end))
         dirty->push_back(PageIndex{static_cast<std::uint32_t>(page)});
       file->dirty.clear_range(begin, end);
-      file->writing_back = true;
     }
   }
   guard_->wake_if_idle();

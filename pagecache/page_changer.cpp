@@ -448,24 +448,22 @@ bool PageChanger::is_what_was_evicted(std::uint64_t page, FrameIndex frame) cons
 bool PageChanger::may_leave(std::uint64_t page) const {
   // Nobody would answer a fault any more.
   if (core_.is_shut_down() || file_.kept_resident != 0) return false;
-  // A mapping shows more of its last page than there is of the file.
-  const bool last_in_part = file_.mapping != nullptr && page + 1 == file_.page_count &&
-                            file_.size_bytes.load(std::memory_order_relaxed) % page_bytes != 0;
-  // Its disk has other bytes by now.
-  const bool irrecoverable =
-      file_.superseded || file_.load_error.load(std::memory_order_relaxed) != 0;
-  return !last_in_part && !(irrecoverable && (needed(page) || file_.mapping != nullptr));
-}
-
-bool PageChanger::evict(std::uint64_t page) {
-  if (!may_leave(page)) return false;
-  PageEntry& entry = entry_of(file_, page);
-  const FrameIndex frame = current_of(entry);
-  const bool written = file_.dirty.test(page) || file_.unprotected.test(page) || file_.writing_back;
+  const FrameIndex frame = current_of(entry_of(file_, page));
+  const bool written = file_.dirty.test(page) || file_.unprotected.test(page);
   if (frame == no_frame || (written && !mutation_active(Mutation::evict_written)) ||
       file_.away.test(page) ||
       (is_pinned(core_.frames(), frame) && !mutation_active(Mutation::evict_under_descriptor)))
     return false;
+  // A mapping shows more of its last page than there is of the file.
+  const bool last_in_part = file_.mapping != nullptr && page + 1 == file_.page_count &&
+                            file_.size_bytes.load(std::memory_order_relaxed) % page_bytes != 0;
+  const bool is_last_copy = file_.is_irrecoverable() && (needed(page) || file_.mapping != nullptr);
+  return !last_in_part && !is_last_copy;
+}
+
+bool PageChanger::evict(std::uint64_t page) {
+  PageEntry& entry = entry_of(file_, page);
+  const FrameIndex frame = current_of(entry);
   if (is_mapped(page) && !hide(page)) return false;
   if (!file_.paged) file_.evicted_sums[page] = sum_of(page, frame);
   // A sender that pins the frame from here on sees the mark when it looks again; one that had

@@ -45,8 +45,10 @@ class PageChanger {
   void install(std::uint64_t page, FrameIndex frame);
   /// Whether the frame holds what the page was when it left the memory, as far as that is known.
   [[nodiscard]] bool is_what_was_evicted(std::uint64_t page, FrameIndex frame) const;
-  /// Takes a page's frame away; the disk has its bytes. False: not now (it was written, is away, or
-  /// a descriptor is on it).
+  /// Whether the disk has the page's bytes for as long as somebody may want them, and nobody is at
+  /// its frame: not if it was written, is away, or a descriptor is on it.
+  [[nodiscard]] bool may_leave(std::uint64_t page) const;
+  /// Takes the frame of such a page away. False: the mapping cannot hide it.
   [[nodiscard]] bool evict(std::uint64_t page);
 
   /// Has a hidden page of the mapping show its frame, protected, and wakes who waits for that.
@@ -63,7 +65,6 @@ class PageChanger {
  private:
   struct Preserving;
   [[nodiscard]] PreserveEvent perform(Preserving& run, PreserveAction action);
-  [[nodiscard]] bool may_leave(std::uint64_t page) const;
   [[nodiscard]] bool hide(std::uint64_t page);
   /// Of what is of the file: a mapping may have left something behind its end.
   [[nodiscard]] std::uint64_t sum_of(std::uint64_t page, FrameIndex frame) const;

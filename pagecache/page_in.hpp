@@ -17,7 +17,7 @@ enum class PageIn : std::uint8_t {
   disk_busy,  ///< with come_back: somebody else has the disk side
 };
 
-/// Brings pages [begin, end) of a paged file into memory, as far as they are not there. For the
+/// Brings pages [begin, end) of a file into memory, as far as they are not there. For the
 /// first that is missing room is made at whatever cost; for the others, which are read ahead,
 /// without taking from others what they use soon: so there may be fewer. The bytes are of the
 /// version that the file stands for: its identity on disk is looked at before and after. Errors:

@@ -18,8 +18,8 @@ struct PageEntry {
   /// `current` or of the history; a sender that pinned a frame reads it again (seq_cst) and uses
   /// the frame only if it did not change.
   std::atomic<std::uint32_t> seq{0};
-  /// The frame that holds the page's bytes now; 0: the page was truncated away, or (of a paged
-  /// file) is not in memory. Store release, load acquire.
+  /// The frame that holds the page's bytes now; 0: the page was truncated away, or is
+  /// not in memory. Store release, load acquire.
   std::atomic<std::uint32_t> current{0};
   /// The newest history node (a frame index); 0: none. Store release, load acquire.
   std::atomic<std::uint32_t> history{0};

@@ -64,7 +64,7 @@ class SnapshotState {
   /// Writer: whoever holds the file's lock (relaxed).
   std::atomic<std::uint64_t> pages_preserved{0};
 
-  // --- Of a paged file: what its sender wants to have in memory (page_wants.hpp).
+  // --- What its sender wants to have in memory that is not there (page_wants.hpp).
   /// Asked for last: these many pages from that one on. Writer: the engine thread (relaxed).
   std::atomic<std::uint64_t> wanted_page{no_page};
   std::atomic<std::uint32_t> wanted_count{0};

@@ -138,7 +138,8 @@ class QueueLoop {
     return (!ready_.empty() && slots_.available() > 0) ||
            (!short_of_slots_.empty() && has_slots_for_datagrams());
   }
-  /// Whether some flow waits for pages of a paged file, and whether some came since it was told so.
+  /// Whether some flow waits for pages that are not in memory, and whether some came since it was
+  /// told so.
   [[nodiscard]] bool waits_for_pages() const { return !waiting_for_pages_.empty(); }
   [[nodiscard]] bool pages_have_come() const {
     return waits_for_pages() && (waiter_has_ended_ || cache_.pages_came() != pages_came_);
