@@ -252,7 +252,7 @@ struct EngineStats {
   std::uint64_t frames_pinned = 0;   ///< under descriptors (counted when asked: not for hot paths)
   std::uint64_t snapshots_live = 0;  ///< of splices, of a running sync, and held by the application
   std::uint64_t audit_failures = 0;  ///< pages that changed under a snapshot
-  // Of files that are not kept in memory as a whole:
+  // Of pages that come and go one by one, rather than with their file:
   std::uint64_t pages_loaded = 0;           ///< read from the disk
   std::uint64_t pages_evicted = 0;          ///< that left the memory again
   std::uint64_t sends_failed_for_disk = 0;  ///< their pages could not be read any more
